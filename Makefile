@@ -1,0 +1,55 @@
+# Two commands for a newcomer: `make demo` and `make test`. Both set everything up by themselves.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+NATIVE_SOURCES := $(wildcard indexer/kernel/*.cpp indexer/kernel/*.hpp indexer/kernel/CMakeLists.txt)
+
+.PHONY: demo test check fmt proto bundle sample clean
+
+demo: $(VENV)/runtime.stamp  ## index real logs and notes, and ask three questions
+	$(BIN)/dejalog demo
+
+test: check  ## everything that continuous integration runs
+	$(BIN)/python -m pytest -q -n 2
+
+check: $(VENV)/dev.stamp  ## style, types, imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	PYTHONPATH=.typings $(BIN)/lint-imports --no-cache
+
+fmt: $(VENV)/dev.stamp
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+proto: $(VENV)/dev.stamp  ## make the committed stubs anew
+	$(BIN)/python proto/generate.py
+
+bundle: $(VENV)/dev.stamp  ## make the default model bundle anew (downloads the weights)
+	$(BIN)/python -m pip install --quiet --group bundle
+	$(BIN)/python training/make_default_bundle.py
+
+clean:
+	rm -rf $(VENV) build dist demo-data
+
+# The prerequisites are looked for before anything is downloaded, each with its own clear line.
+$(VENV)/venv.stamp:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+	  { echo "dejalog needs Python 3.11 or newer; '$(PYTHON)' is not (try: make PYTHON=python3.12)" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	  { echo "dejalog needs Python's venv module; install it (Debian: apt install python3-venv)" >&2; exit 1; }
+	@command -v $${CXX:-c++} >/dev/null || \
+	  { echo "dejalog needs a C++17 compiler for its native kernel; install one (Debian: apt install g++) or set CXX" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	@touch $@
+
+$(VENV)/runtime.stamp: $(VENV)/venv.stamp pyproject.toml $(NATIVE_SOURCES)
+	$(BIN)/python -m pip install --quiet 'scikit-build-core>=1.0,<2' 'nanobind>=2.4,<4' 'cmake>=3.18' ninja
+	$(BIN)/python -m pip install --quiet --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/dev.stamp: $(VENV)/runtime.stamp
+	$(BIN)/python -m pip install --quiet --group dev
+	@touch $@

@@ -1,0 +1,37 @@
+"""One file per command, in the order in which `dejalog --help` lists them."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Protocol
+
+from dejalog.daemon.commands import (
+    config,
+    demo,
+    doctor,
+    eval,
+    index,
+    run,
+    search,
+    status,
+    verify,
+)
+
+
+class Command(Protocol):
+    """What a command's module provides."""
+
+    NAME: str
+    HELP: str
+    EXAMPLE: str
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Adds the command's own flags."""
+
+    def run(self, parsed: argparse.Namespace) -> int:
+        """Does it and returns the exit code."""
+
+
+COMMANDS: tuple[Command, ...] = (
+    demo, index, search, status, run, verify, doctor, config, eval
+)  # fmt: skip

@@ -1,0 +1,143 @@
+"""`dejalog doctor`: checks everything that starting needs, and says what to do about the rest."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import shutil
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
+
+from dejalog.daemon import config
+from dejalog.daemon.engine import data_path, index_status, open_encoder
+from dejalog.daemon.flags import load_settings
+from dejalog.indexer.errors import DejalogError
+from dejalog.indexer.mask import mask
+from dejalog.indexer.store.directory import DataDirectory, is_being_written
+
+NAME = "doctor"
+HELP = "check configuration, model, native code, disk, clock, ports and index"
+EXAMPLE = "dejalog doctor --config /etc/dejalog/dejalog.toml"
+
+#: A gateway whose clock says less than this has lost it (the day of this version's first commit).
+_CLOCK_MIN_S = 1_790_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One check's outcome: `ok`, `warn` or `fail`."""
+
+    name: str
+    level: str
+    text: str
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command has no flags of its own."""
+
+
+def run(parsed: argparse.Namespace) -> int:
+    """Prints one line per check; 3 if one failed."""
+    settings = load_settings(parsed).settings
+    findings: list[Finding] = []
+    for name, check in _CHECKS.items():
+        try:
+            findings.append(Finding(name, *check(settings)))
+        except (DejalogError, OSError) as error:
+            findings.append(Finding(name, "fail", str(error)))
+        finding = findings[-1]
+        sys.stdout.write(f"{finding.level:4}  {finding.name:9}  {finding.text}\n")
+    return 3 if any(f.level == "fail" for f in findings) else 0
+
+
+def _machine(settings: config.Settings) -> tuple[str, str]:
+    cores = len(os.sched_getaffinity(0))
+    text = f"dejalog {version('dejalog')}, Python {platform.python_version()}, "
+    return "ok", text + f"{platform.machine()}, {cores} cores"
+
+
+def _native(settings: config.Settings) -> tuple[str, str]:
+    found = mask("up since 2022-08-22T05:18:16Z").pattern
+    return ("ok", "native code works") if found != "" else ("fail", "the masker returned nothing")
+
+
+def _model(settings: config.Settings) -> tuple[str, str]:
+    started = time.perf_counter()
+    encoder = open_encoder(settings)
+    encoder.encode_query("bearing overheated")
+    seconds = time.perf_counter() - started
+    text = f"{encoder.fingerprint}, {encoder.dim} dims, loaded and tried in {seconds:.2f} s"
+    return "ok", text
+
+
+def _disk(settings: config.Settings) -> tuple[str, str]:
+    path = data_path(settings)
+    existing = next(p for p in (path, *path.parents) if p.exists())
+    free = shutil.disk_usage(existing).free
+    text = f"{free >> 20:,} MiB free at {existing}"
+    if not os.access(existing, os.W_OK):
+        return "fail", f"{existing} cannot be written by this user"
+    if free < settings.data.disk_free_bytes_min:
+        return "fail", f"{text}, less than data.disk_free_bytes_min: ingest would wait"
+    return "ok", text
+
+
+def _clock(settings: config.Settings) -> tuple[str, str]:
+    now = time.time()
+    written = time.strftime("%Y-%m-%d %H:%M:%S%z", time.localtime(now))
+    if now < _CLOCK_MIN_S:
+        return "warn", f"it is {written} here; events without a time would get that"
+    return "ok", written
+
+
+def _ports(settings: config.Settings) -> tuple[str, str]:
+    taken = [listen for listen in _listens(settings) if not _is_free(listen)]
+    if taken:
+        return "warn", f"{', '.join(taken)} in use (by a running daemon?)"
+    return "ok", ", ".join(_listens(settings)) or "no listener is configured"
+
+
+def _listens(settings: config.Settings) -> Iterator[str]:
+    for listen in (settings.server.listen, settings.server.otlp_listen):
+        if listen and not listen.startswith("unix:"):
+            yield listen
+
+
+def _is_free(listen: str) -> bool:
+    host, _, port = listen.rpartition(":")
+    host = host.strip("[]")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, int(port)))
+        except OSError:
+            return False
+    return True
+
+
+def _index(settings: config.Settings) -> tuple[str, str]:
+    path = data_path(settings)
+    if not (path / "manifest.json").is_file():
+        return "warn", f"no index in {path} yet; 'dejalog index PATH' makes one"
+    with DataDirectory.open(path, is_writable=False) as directory:
+        status = index_status(directory)
+    writer = "being written now" if is_being_written(path) else "nobody is writing"
+    text = f"{status.events:,} events, {status.patterns:,} patterns, {status.shards} shards"
+    return "ok", f"{text}, {status.bytes_on_disk >> 20:,} MiB, {writer}"
+
+
+_CHECKS: dict[str, Callable[[config.Settings], tuple[str, str]]] = {
+    "machine": _machine,
+    "native": _native,
+    "model": _model,
+    "disk": _disk,
+    "clock": _clock,
+    "ports": _ports,
+    "index": _index,
+}

@@ -1,0 +1,131 @@
+"""`dejalog index`: reads files to their end and indexes what is new in them."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import threading
+from pathlib import Path
+
+from dejalog.daemon.config import Settings
+from dejalog.daemon.engine import disk_gate, open_decoder, open_writable
+from dejalog.daemon.flags import load_settings
+from dejalog.daemon.lexical_worker import LexicalWorker
+from dejalog.daemon.pipeline import Pipeline, Totals
+from dejalog.daemon.progress import ProgressLine
+from dejalog.daemon.sources.files import FileSource
+from dejalog.daemon.sources.source import Source
+from dejalog.daemon.sources.stdin import StdinSource
+
+NAME = "index"
+HELP = "index files, directories, .gz files or standard input; a second run adds only what is new"
+EXAMPLE = "dejalog index /var/log/plant ./old-logs/*.gz"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's own flags."""
+    parser.add_argument("paths", nargs="+", metavar="PATH", help="what to read; - is stdin")
+    parser.add_argument("--follow", action="store_true", help="go on as the files grow")
+    parser.add_argument("--encoding", help="how records are written (default: detected)")
+    parser.add_argument("--name", default="stdin", help="name of what comes in on stdin")
+
+
+def run(parsed: argparse.Namespace) -> int:
+    """Does it and returns the exit code."""
+    settings = load_settings(parsed).settings
+    source = _source(parsed, settings)
+    try:
+        with ProgressLine() as progress:
+            totals = index_source(source, settings, progress, encoding=parsed.encoding)
+    finally:
+        source.close()
+    for skipped in source.skipped() if isinstance(source, FileSource) else ():
+        sys.stderr.write(f"dejalog: not read: {skipped.path}: {skipped.reason}\n")
+    sys.stderr.write(summary(totals) + "\n")
+    return 0
+
+
+def index_source(
+    source: Source,
+    settings: Settings,
+    progress: ProgressLine,
+    *,
+    encoding: str | None = None,
+) -> Totals:
+    """Runs a source to its end, or to SIGINT or SIGTERM, and returns what was stored."""
+    with open_writable(settings) as index:
+        failures: list[BaseException] = []
+        lexical = LexicalWorker(index.directory, failures.append)
+        pipeline = Pipeline(
+            source,
+            open_decoder(settings, encoding),
+            index.appender,
+            settings=settings.ingest,
+            gate=disk_gate(settings, is_fatal=True),
+            on_commit=lambda totals: _committed(totals, source, lexical, progress, failures),
+        )
+        lexical.start()
+        try:
+            with _stopped_by_signals(pipeline):
+                totals = pipeline.run()
+        finally:
+            progress.phase("finishing the word index")
+            lexical.finish()
+        if failures:
+            raise failures[0]
+        return totals
+
+
+def summary(totals: Totals) -> str:
+    """What a run stored, in one sentence."""
+    text = (
+        f"{totals.events:,} events and {totals.dead_letters:,} dead letters from "
+        f"{totals.records:,} records; {totals.new_patterns:,} new patterns"
+    )
+    if totals.skipped_records:
+        text += f"; {totals.skipped_records:,} records were there already"
+    return text
+
+
+def _source(parsed: argparse.Namespace, settings: Settings) -> Source:
+    if parsed.paths == ["-"]:
+        return StdinSource(sys.stdin.buffer, partition=parsed.name)
+    if "-" in parsed.paths:
+        parsed.parser.error("- (standard input) cannot be read together with files")
+    return FileSource(
+        [Path(path) for path in parsed.paths],
+        follow=parsed.follow,
+        record_bytes_max=settings.sources.record_bytes_max,
+    )
+
+
+def _committed(
+    totals: Totals,
+    source: Source,
+    lexical: LexicalWorker,
+    progress: ProgressLine,
+    failures: list[BaseException],
+) -> None:
+    if failures:
+        raise failures[0]
+    lexical.notify()
+    progress.update(totals, source.progress())
+
+
+class _stopped_by_signals:  # noqa: N801 - used as a with statement's verb
+    """Ends the pipeline after what it has read, instead of in the middle."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
+        self._before: dict[int, object] = {}
+
+    def __enter__(self) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            return
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._before[number] = signal.signal(number, lambda *_: self._pipeline.stop())
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]

@@ -1,0 +1,137 @@
+"""`dejalog status`: what an index holds, whether it keeps up, and how far back it reaches."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+import time
+from datetime import tzinfo
+
+from rich.text import Text
+
+from dejalog.daemon.config import Settings
+from dejalog.daemon.engine import data_path, index_status
+from dejalog.daemon.excerpt import grouped, visible_line
+from dejalog.daemon.flags import load_settings
+from dejalog.daemon.hit_json import status_to_json, to_line
+from dejalog.daemon.human_time import format_age, format_time, named_zone
+from dejalog.daemon.remote import add_server_flags, open_client
+from dejalog.daemon.terminal import open_console
+from dejalog.indexer.status import IndexStatus
+from dejalog.indexer.store.directory import DataDirectory
+
+NAME = "status"
+HELP = "say what the index holds, whether it keeps up, and how far back it reaches"
+EXAMPLE = """
+  dejalog status
+  dejalog status --server 127.0.0.1:7040 -o json"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's own flags."""
+    parser.add_argument("-o", "--output", choices=["text", "json"], default="text")
+    parser.add_argument(
+        "--timezone", metavar="ZONE", help="zone of times shown (default: this system's)"
+    )
+    add_server_flags(parser)
+
+
+def run(parsed: argparse.Namespace) -> int:
+    """Does it and returns the exit code."""
+    zone = named_zone(parsed.timezone) if parsed.timezone else None
+    settings: Settings | None = None
+    client = open_client(parsed)
+    if client is not None:
+        with client:
+            status = client.status()
+    else:
+        settings = load_settings(parsed).settings
+        with DataDirectory.open(data_path(settings), is_writable=False) as directory:
+            status = index_status(directory)
+    if parsed.output == "json":
+        line = to_line(status_to_json(status, is_daemon=client is not None))
+        sys.stdout.write(line + "\n")
+        return 0
+    console = open_console(sys.stdout)
+    for row in _rows(status, settings, zone):
+        console.print(row, soft_wrap=True)
+    return 0
+
+
+def _rows(status: IndexStatus, settings: Settings | None, zone: tzinfo | None) -> list[Text]:
+    """The report, a line each; `settings` are those of an index on this machine."""
+    return [
+        Text(f"dejalog {status.version}, index in {visible_line(status.data_directory)}", "bold"),
+        Text(
+            f"{grouped(status.events)} events are {grouped(status.patterns)} patterns "
+            f"({grouped(status.tokens)} token vectors) in {_counted(status.shards, 'shard')}; "
+            f"{_counted(status.dead_letters, 'dead letter')}"
+        ),
+        _row("lag", _lag(status)),
+        _row("ingest rate", _ingest_rate(status, is_daemon=settings is None)),
+        _row("known patterns", _known_patterns(status)),
+        _row("on disk", _on_disk(status, settings)),
+        _row("oldest event", _reach(status, zone)),
+    ]
+
+
+def _row(name: str, value: str) -> Text:
+    return Text(f"  {name:<16}", "cyan").append(value, "")
+
+
+def _lag(status: IndexStatus) -> str:
+    if status.lexical_lag_events == 0:
+        return "none: every stored event can be found by its words"
+    waiting = _counted(status.lexical_lag_events, "event")
+    return f"{waiting} stored and found by meaning, but not yet by words"
+
+
+def _ingest_rate(status: IndexStatus, *, is_daemon: bool) -> str:
+    if not is_daemon:
+        return "only the daemon knows; ask it with --server 127.0.0.1:7040"
+    return f"{status.ingest_rate:,.1f} events/s over the last minute".replace(",", " ")
+
+
+def _known_patterns(status: IndexStatus) -> str:
+    if not status.events:
+        return "no events yet"
+    share = 100 * status.pattern_hit_ratio
+    return f"{share:.1f} % of events needed no encoding, as their pattern was known"
+
+
+def _on_disk(status: IndexStatus, settings: Settings | None) -> str:
+    text = size(status.bytes_on_disk)
+    if status.events:
+        text += f", {status.bytes_on_disk / status.events:.0f} bytes an event"
+    if settings is not None and os.path.isdir(data_path(settings)):
+        free = shutil.disk_usage(data_path(settings)).free
+        text += f"; {size(free)} free, ingest stops at {size(settings.data.disk_free_bytes_min)}"
+    return text
+
+
+def _reach(status: IndexStatus, zone: tzinfo | None) -> str:
+    if status.oldest_ns is None or status.newest_ns is None:
+        return "no events yet"
+    now_ns = time.time_ns()
+    oldest, newest = status.oldest_ns, status.newest_ns
+    text = (
+        f"{format_time(oldest, zone)} ({format_age(oldest, now_ns)}), "
+        f"newest {format_time(newest, zone)} ({format_age(newest, now_ns)})"
+    )
+    return text + (": a clock is ahead" if newest > now_ns else "")
+
+
+def _counted(count: int, name: str) -> str:
+    return f"{grouped(count)} {name}{'' if count == 1 else 's'}"
+
+
+def size(size_bytes: int) -> str:
+    """Returns a number of bytes in the largest unit of which there is at least one."""
+    value, unit = float(size_bytes), "bytes"
+    for larger in ("KiB", "MiB", "GiB", "TiB"):
+        if value < 1024:
+            break
+        value, unit = value / 1024, larger
+    return f"{value:.0f} {unit}" if unit == "bytes" else f"{value:.1f} {unit}"

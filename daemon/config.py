@@ -1,0 +1,226 @@
+"""Settings: defaults < TOML file < environment < flags, each value with its origin.
+
+The dataclasses below are the whole list of keys; `deploy/dejalog.toml` shows them with their
+defaults, and a test keeps the two the same. An unknown key is an error that names the nearest one.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import MISSING, dataclass, field, fields
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import msgspec
+
+from dejalog.daemon.pipeline import PipelineSettings
+from dejalog.daemon.server import ServerSettings
+from dejalog.indexer.append import ShardLimits
+from dejalog.indexer.errors import ConfigError
+
+ENVIRONMENT_PREFIX = "DEJALOG_"
+
+#: Where a configuration is looked for if none is named; the first one found counts.
+CONFIG_PATHS = (Path("dejalog.toml"), Path("/etc/dejalog/dejalog.toml"))
+
+
+def default_data_directory() -> str:
+    """The user's own data folder, following the XDG base directory specification."""
+    home = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
+    return f"{home}/dejalog"
+
+
+@dataclass(frozen=True, slots=True)
+class DataSettings:
+    """Where the index lies, and how much of the disk it must leave."""
+
+    directory: str = field(default_factory=default_data_directory)
+    disk_free_bytes_min: int = 256 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderSettings:
+    """Which model; an empty bundle is the one in the package. 0 threads: one per core."""
+
+    bundle: str = ""
+    threads: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SourcesSettings:
+    """What the daemon reads: files, directories and globs, followed as they grow."""
+
+    files: tuple[str, ...] = ()
+    encoding: str = "auto"
+    timezone: str = "UTC"
+    record_bytes_max: int = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that can be set; a section is what the part that it configures takes."""
+
+    data: DataSettings = field(default_factory=DataSettings)
+    encoder: EncoderSettings = field(default_factory=EncoderSettings)
+    sources: SourcesSettings = field(default_factory=SourcesSettings)
+    ingest: PipelineSettings = field(default_factory=PipelineSettings)
+    shard: ShardLimits = field(default_factory=ShardLimits)
+    server: ServerSettings = field(default_factory=ServerSettings)
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """One value that somebody gave, and where."""
+
+    section: str
+    key: str
+    value: object
+    origin: str
+    is_text: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The settings, and for each `section.key` where its value comes from."""
+
+    settings: Settings
+    origins: Mapping[str, str]
+
+
+def load(
+    path: Path | None = None,
+    *,
+    environment: Mapping[str, str] | None = None,
+    flags: Sequence[Given] = (),
+) -> Loaded:
+    """Returns the settings; raises ConfigError naming the place, the key and the reason."""
+    environment = os.environ if environment is None else environment
+    given = [*_from_file(path, environment), *_from_environment(environment), *flags]
+    values: dict[str, dict[str, object]] = {}
+    origins = {f"{section}.{key}": "default" for section, key in all_keys()}
+    for item in given:
+        kind = _kind(item)
+        values.setdefault(item.section, {})[item.key] = _convert(item, kind)
+        origins[f"{item.section}.{item.key}"] = item.origin
+    sections = {
+        section: type(getattr(Settings(), section))(**values.get(section, {}))
+        for section in _sections()
+    }
+    return Loaded(Settings(**sections), origins)
+
+
+def flag(section: str, key: str, value: object, name: str) -> Given:
+    """Returns a value that a command-line flag gave."""
+    return Given(section, key, value, f"flag {name}", is_text=isinstance(value, str))
+
+
+def all_keys() -> Iterator[tuple[str, str]]:
+    """Yields every section and key, in order."""
+    for section, kind in _sections().items():
+        for item in fields(kind):
+            yield section, item.name
+
+
+def default_of(section: str, key: str) -> object:
+    """The value that a key has if nobody gives one."""
+    for item in fields(_sections()[section]):
+        if item.name == key:
+            if item.default_factory is not MISSING:
+                return item.default_factory()
+            return item.default
+    raise KeyError(f"{section}.{key}")
+
+
+def _sections() -> dict[str, Any]:
+    return {item.name: type(getattr(Settings(), item.name)) for item in fields(Settings)}
+
+
+def _from_file(path: Path | None, environment: Mapping[str, str]) -> Iterator[Given]:
+    path = path or next((candidate for candidate in CONFIG_PATHS if candidate.is_file()), None)
+    if path is None:
+        return
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(str(path), "file", f"cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(str(path), "file", f"is not TOML: {error}") from error
+    for section, table in document.items():
+        if not isinstance(table, dict):
+            raise ConfigError(str(path), section, "stands outside of a [section]")
+        for key, value in table.items():
+            expanded = _expand(value, environment, str(path), f"{section}.{key}")
+            yield Given(section, key, expanded, str(path), is_text=isinstance(expanded, str))
+
+
+def _from_environment(environment: Mapping[str, str]) -> Iterator[Given]:
+    for name in sorted(environment):
+        if not name.startswith(ENVIRONMENT_PREFIX) or "__" not in name:
+            continue
+        section, key = name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__", 1)
+        yield Given(section, key, environment[name], f"environment {name}", is_text=True)
+
+
+_VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
+
+
+def _expand(value: object, environment: Mapping[str, str], origin: str, key: str) -> object:
+    """Replaces `${NAME}` and `${NAME:-default}` in texts."""
+    if isinstance(value, list):
+        return [_expand(item, environment, origin, key) for item in value]
+    if not isinstance(value, str):
+        return value
+
+    def replacement(match: re.Match[str]) -> str:
+        found = environment.get(match[1], match[2])
+        if found is None:
+            raise ConfigError(origin, key, f"the environment has no {match[1]}")
+        return found
+
+    return _VARIABLE.sub(replacement, value)
+
+
+def _kind(item: Given) -> object:
+    sections = _sections()
+    if item.section not in sections:
+        raise ConfigError(item.origin, item.section, _unknown("section", item.section, sections))
+    hints = get_type_hints(sections[item.section])
+    if item.key not in hints:
+        key = f"{item.section}.{item.key}"
+        raise ConfigError(item.origin, key, _unknown("key", item.key, hints))
+    return hints[item.key]
+
+
+def _unknown(what: str, name: str, known: Mapping[str, object]) -> str:
+    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f"did you mean {nearest[0]}?" if nearest else f"known: {', '.join(known)}"
+    return f"unknown {what}; {hint}"
+
+
+def _convert(item: Given, kind: Any) -> object:
+    value = item.value
+    if item.is_text and kind == tuple[str, ...] and isinstance(value, str):
+        value = [part for part in value.split(os.pathsep) if part]
+    try:
+        converted: object = msgspec.convert(value, kind, strict=not item.is_text)
+    except msgspec.ValidationError as error:
+        key = f"{item.section}.{item.key}"
+        raise ConfigError(item.origin, key, f"{error}; given: {item.value!r}") from error
+    if isinstance(converted, int | float) and not isinstance(converted, bool) and converted < 0:
+        raise ConfigError(item.origin, f"{item.section}.{item.key}", "must not be negative")
+    return converted
+
+
+def to_toml(value: object) -> str:
+    """Returns a setting's value as TOML writes it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return repr(value)
+    if isinstance(value, tuple):
+        return "[" + ", ".join(to_toml(item) for item in value) + "]"
+    return msgspec.json.encode(str(value)).decode()  # TOML's basic strings are JSON's.

@@ -1,0 +1,90 @@
+"""A thread that keeps the lexical index at most a moment behind what is committed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from threading import Event as Flag
+from threading import Thread
+
+from dejalog.indexer.catch_up import catch_up, lexical_folder
+from dejalog.indexer.errors import CorruptShardError
+from dejalog.indexer.lexical import LexicalIndex
+from dejalog.indexer.store.directory import DataDirectory
+from dejalog.indexer.store.shard import Shard
+
+
+class LexicalWorker:
+    """Follows the data directory's shards; the one writer of their lexical indexes.
+
+    `on_failure` is called from the thread if it has to end early.
+    """
+
+    def __init__(
+        self, directory: DataDirectory, on_failure: Callable[[BaseException], None]
+    ) -> None:
+        self._directory = directory
+        self._on_failure = on_failure
+        self._open: dict[int, LexicalIndex] = {}
+        self._news = Flag()
+        self._stop = Flag()
+        self._thread = Thread(target=self._run, name="lexical")
+
+    def start(self) -> None:
+        """Begins, with whatever a crash has left undone."""
+        self._news.set()
+        self._thread.start()
+
+    def notify(self) -> None:
+        """Says that something was committed."""
+        self._news.set()
+
+    def finish(self) -> None:
+        """Catches up with everything committed, then ends."""
+        self._stop.set()
+        self._news.set()
+        self._thread.join()
+
+    def lag_events(self) -> int:
+        """Committed events that are not in the lexical index yet."""
+        lag = 0
+        for shard in self._directory.shards:
+            with shard.snapshot() as snapshot:
+                end = shard.header.first_event + snapshot.counters().events
+            index = self._open.get(shard.header.shard)
+            reached = shard.header.first_event if index is None else index.events_indexed
+            lag += max(0, end - max(reached, shard.header.first_event))
+        return lag
+
+    def _run(self) -> None:
+        try:
+            while True:
+                self._news.clear()  # Before looking at the rest, or a notice could be lost.
+                is_last = self._stop.is_set()
+                for shard in self._directory.shards:
+                    while catch_up(shard, self._index(shard)):
+                        pass
+                if is_last:
+                    break
+                self._news.wait()
+        except BaseException as error:
+            self._on_failure(error)
+        finally:
+            for index in self._open.values():
+                index.close()
+
+    def _index(self, shard: Shard) -> LexicalIndex:
+        number = shard.header.shard
+        if number not in self._open:
+            self._open[number] = open_lexical(shard)
+        return self._open[number]
+
+
+def open_lexical(shard: Shard) -> LexicalIndex:
+    """Opens a shard's lexical index for writing; a damaged one is made anew from the shard."""
+    folder = lexical_folder(shard)
+    try:
+        return LexicalIndex.open(folder, writable=True)
+    except CorruptShardError:
+        # Derived data: dropping it loses nothing, the catch-up begins at zero.
+        LexicalIndex.delete(folder)
+        return LexicalIndex.open(folder, writable=True)

@@ -1,0 +1,144 @@
+"""The whole daemon in one process: sources, writer, word index, gRPC servers.
+
+The event loop serves gRPC only; every source has a pipeline of two threads, and searches run in
+a pool. The first fault of storage, encoder or word index ends the process with its message: the
+positions are stored, so a restart goes on where this process ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from dejalog.daemon.config import Settings
+from dejalog.daemon.engine import (
+    RateMeter,
+    WritableIndex,
+    disk_gate,
+    index_status,
+    open_decoder,
+    open_writable,
+)
+from dejalog.daemon.lexical_worker import LexicalWorker
+from dejalog.daemon.pipeline import Pipeline, Totals
+from dejalog.daemon.server import Server
+from dejalog.daemon.sources.files import FileSource
+from dejalog.daemon.sources.push import PushSource
+from dejalog.daemon.sources.source import Source
+from dejalog.indexer.search import Searcher
+from dejalog.indexer.status import IndexStatus
+
+
+def run_daemon(settings: Settings, *, on_ready: Callable[[Server], None] | None = None) -> None:
+    """Serves until SIGINT or SIGTERM; raises what ended it otherwise."""
+    with open_writable(settings) as index:
+        asyncio.run(_Daemon(settings, index).run(on_ready))
+
+
+class _Daemon:
+    def __init__(self, settings: Settings, index: WritableIndex) -> None:
+        self._settings = settings
+        self._index = index
+        self._searcher = Searcher(index.directory, index.encoder)
+        self._lexical = LexicalWorker(index.directory, self._fail)
+        self._push = PushSource()
+        self._files = _file_source(settings)
+        sources: list[Source] = [self._push]
+        if self._files is not None:
+            sources.append(self._files)
+        self._sources = sources
+        self._stored = [0] * len(sources)
+        self._pipelines = [self._pipeline(number) for number in range(len(sources))]
+        self._rate = RateMeter()
+        self._failures: list[BaseException] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._is_over = asyncio.Event()
+
+    async def run(self, on_ready: Callable[[Server], None] | None) -> None:
+        self._loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._loop.add_signal_handler(number, self._is_over.set)
+        server = Server(
+            self._settings.server,
+            searcher=self._searcher,
+            push_source=self._push,
+            status=self._status,
+            on_fault=self._fail,
+        )
+        self._lexical.start()
+        threads = [
+            threading.Thread(target=self._drive, args=(pipeline,), name="read")
+            for pipeline in self._pipelines
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            await server.start()
+            if on_ready is not None:
+                on_ready(server)
+            await self._is_over.wait()
+        finally:
+            await server.stop()
+            await asyncio.to_thread(self._end, threads)
+        if self._failures:
+            raise self._failures[0]
+
+    def _pipeline(self, number: int) -> Pipeline:
+        return Pipeline(
+            self._sources[number],
+            open_decoder(self._settings),
+            self._index.appender,
+            settings=self._settings.ingest,
+            on_commit=lambda totals: self._committed(number, totals),
+            on_dead_letters=self._push.observe if self._sources[number] is self._push else None,
+            gate=disk_gate(self._settings, is_fatal=False),
+        )
+
+    def _drive(self, pipeline: Pipeline) -> None:
+        try:
+            pipeline.run()
+        except BaseException as error:
+            self._push.fail(str(error))
+            self._fail(error)
+
+    def _committed(self, number: int, totals: Totals) -> None:
+        self._stored[number] = totals.events
+        self._rate.add(sum(self._stored))
+        self._lexical.notify()
+
+    def _fail(self, error: BaseException) -> None:
+        self._failures.append(error)
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._is_over.set)
+
+    def _end(self, threads: list[threading.Thread]) -> None:
+        """Stores what has been read, lets the word index catch up, and closes."""
+        for pipeline in self._pipelines:
+            pipeline.stop()
+        for thread in threads:
+            thread.join()
+        for source in self._sources:
+            source.close()
+        self._lexical.finish()
+        self._searcher.close()
+
+    def _status(self) -> IndexStatus:
+        return index_status(self._index.directory, self._lexical, self._rate.rate())
+
+
+def _file_source(settings: Settings) -> FileSource | None:
+    if not settings.sources.files:
+        return None
+    source = FileSource(
+        [Path(path).expanduser() for path in settings.sources.files],
+        follow=True,
+        record_bytes_max=settings.sources.record_bytes_max,
+    )
+    source.start()
+    for skipped in source.skipped():
+        sys.stderr.write(f"dejalog: not read: {skipped.path}: {skipped.reason}\n")
+    return source

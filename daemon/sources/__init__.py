@@ -1,0 +1,1 @@
+"""Where records come from: files, streams, brokers and clients, behind one protocol."""

@@ -1,0 +1,51 @@
+"""One score out of several channels.
+
+Scores are fused, not ranks: reciprocal rank fusion throws away how much better the first hit is
+than the second, and on the maintenance tasks it ends below the better channel.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dejalog.indexer.query import Mode
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """What each channel counts for; every channel lies between 0 and 1 or close to it.
+
+    The values were chosen on the shared retrieval tasks together (see docs/EVALUATION.md), not for
+    any one of them.
+    """
+
+    semantic: float = 1.0
+    pooled: float = 1.0
+    lexical: float = 0.3
+    exact: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Channels:
+    """The channels of n patterns, each float32[n].
+
+    `semantic`: MaxSim divided by the number of query tokens. `pooled`: cosine. `lexical`: BM25
+    divided by the query's best. `exact`: share of the query's code-shaped tokens that are found.
+    """
+
+    semantic: NDArray[np.float32]
+    pooled: NDArray[np.float32]
+    lexical: NDArray[np.float32]
+    exact: NDArray[np.float32]
+
+
+def fuse(channels: Channels, mode: Mode, weights: Weights) -> NDArray[np.float32]:
+    """Returns float32[n], the totals by which patterns are ordered."""
+    lexical = weights.lexical * channels.lexical + weights.exact * channels.exact
+    if mode is Mode.LEXICAL:
+        return lexical
+    meaning = weights.semantic * channels.semantic + weights.pooled * channels.pooled
+    return meaning if mode is Mode.SEMANTIC else meaning + lexical

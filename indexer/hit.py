@@ -1,0 +1,80 @@
+"""What a search returns: hits with their occurrences, scores and evidence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dejalog.indexer.event import Event
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One query word and the word of the hit's first occurrence that matched it best.
+
+    Offsets are code points into the query text and into that occurrence's raw text; `similarity`
+    is the cosine of the two token vectors, or 1 where a word was matched exactly.
+    """
+
+    query_start: int
+    query_end: int
+    text_start: int
+    text_end: int
+    similarity: float
+
+
+@dataclass(frozen=True, slots=True)
+class Occurrence:
+    """One event of a pattern. `event_id` is unique and never changes."""
+
+    event_id: int
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """How a hit's total came about.
+
+    `semantic` is MaxSim per query token, `pooled` the cosine of the pooled vectors, `lexical`
+    BM25 as a share of the query's best, `exact` the share of code-shaped query tokens found.
+    """
+
+    total: float
+    semantic: float
+    pooled: float
+    lexical: float
+    exact: float
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A pattern with the occurrences that passed the query's filters.
+
+    `count`, `first_seen_ns` and `last_seen_ns` speak of all of them; `occurrences` holds the ones
+    asked for: those that contain the query's exact values first, then the newest.
+    """
+
+    pattern_id: str
+    pattern: str
+    scores: Scores
+    count: int
+    first_seen_ns: int
+    last_seen_ns: int
+    occurrences: tuple[Occurrence, ...]
+    evidence: tuple[Evidence, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """Hits, best first, and what was looked at to find them.
+
+    `events_matched` counts the events that passed the filters. `is_partial` says that the deadline
+    passed before every shard was searched.
+    """
+
+    hits: tuple[Hit, ...]
+    events_total: int
+    events_matched: int
+    patterns_scored: int
+    shards_searched: int
+    elapsed_s: float
+    is_partial: bool

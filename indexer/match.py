@@ -1,0 +1,201 @@
+"""One shard against one question: which events count, and what each pattern scores.
+
+Filters come first, so that patterns without an event that counts are not scored at all. Then all
+channels are computed, exactly, for every pattern that is left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dejalog.indexer.encode import EncodedQuery
+from dejalog.indexer.exact import events_with_term, match_exact
+from dejalog.indexer.filter import filter_events
+from dejalog.indexer.kernel.reference import maxsim
+from dejalog.indexer.lexical import LexicalHits, LexicalIndex
+from dejalog.indexer.query import Mode, Query, SearchRequest
+from dejalog.indexer.store.view import ShardArrays
+from dejalog.indexer.terms import QueryTerm
+
+#: How many of the best pattern and event documents the lexical channel contributes: the ranks
+#: behind have less than a tenth of the best score on every shared task.
+LEXICAL_DEPTH = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A request, understood: parsed, encoded and cut into terms. `encoded` is None without words."""
+
+    request: SearchRequest
+    query: Query
+    encoded: EncodedQuery | None
+    terms: tuple[QueryTerm, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ShardMatch:
+    """What a shard has to say.
+
+    `patterns` int64[n] are the numbers of the patterns that count; the channels are float32[n].
+    `semantic` is MaxSim per query token, `lexical` raw BM25, `exact` a share. `is_counted`
+    bool[events] or None for all; `event_scores` float32[events] is how well an event's own values
+    fit, or None if no event does.
+    """
+
+    arrays: ShardArrays
+    patterns: NDArray[np.int64]
+    semantic: NDArray[np.float32]
+    pooled: NDArray[np.float32]
+    lexical: NDArray[np.float32]
+    exact: NDArray[np.float32]
+    is_counted: NDArray[np.bool_] | None
+    event_scores: NDArray[np.float32] | None
+    is_partial: bool
+
+
+def match_shard(question: Question, arrays: ShardArrays, lexical: LexicalIndex) -> ShardMatch:
+    """Returns the channels of every pattern that has an event that counts."""
+    is_counted, is_partial = _counted(question, arrays, lexical)
+    patterns = _patterns(arrays, is_counted)
+    semantic, pooled = _meaning(question, arrays, patterns)
+    event_scores, words = _words(question, arrays, lexical)
+    return ShardMatch(
+        arrays=arrays,
+        patterns=patterns,
+        semantic=semantic,
+        pooled=pooled,
+        lexical=words[patterns],
+        exact=_exact(question, arrays, lexical, is_counted)[patterns],
+        is_counted=is_counted,
+        event_scores=event_scores,
+        is_partial=is_partial,
+    )
+
+
+def _counted(
+    question: Question, arrays: ShardArrays, lexical: LexicalIndex
+) -> tuple[NDArray[np.bool_] | None, bool]:
+    request, query = question.request, question.query
+    mask = filter_events(
+        arrays.columns,
+        arrays.labelsets,
+        query.conditions,
+        since_ns=request.since_ns,
+        until_ns=request.until_ns,
+    )
+    is_partial = False
+    for needle in query.exact:
+        with arrays.shard.snapshot() as snapshot:
+            match = match_exact(needle, arrays, lexical, snapshot, mask)
+        mask = match.events
+        is_partial |= match.is_partial
+    return mask, is_partial
+
+
+def _patterns(arrays: ShardArrays, is_counted: NDArray[np.bool_] | None) -> NDArray[np.int64]:
+    if is_counted is None:
+        return np.arange(arrays.counters.patterns)
+    counts = np.bincount(
+        arrays.columns.patterns[is_counted], minlength=arrays.counters.patterns
+    )
+    return np.flatnonzero(counts)
+
+
+def _meaning(
+    question: Question, arrays: ShardArrays, patterns: NDArray[np.int64]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    zeros = np.zeros(len(patterns), np.float32)
+    encoded = question.encoded
+    if encoded is None or question.request.mode is Mode.LEXICAL or not len(patterns):
+        return zeros, zeros
+    codes, scales, offsets = _rows(arrays, patterns)
+    semantic = maxsim(encoded.vectors, codes, scales, offsets) / np.float32(len(encoded.vectors))
+    is_everything = len(patterns) == len(arrays.pooled)
+    pooled = arrays.pooled if is_everything else arrays.pooled[patterns]
+    return semantic, pooled @ encoded.pooled
+
+
+def _rows(
+    arrays: ShardArrays, patterns: NDArray[np.int64]
+) -> tuple[NDArray[np.int8], NDArray[np.float32], NDArray[np.int64]]:
+    """The token vectors of these patterns, next to each other."""
+    if len(patterns) == arrays.counters.patterns:
+        return arrays.codes, arrays.scales, arrays.offsets
+    starts, ends = arrays.offsets[patterns], arrays.offsets[patterns + 1]
+    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(ends - starts)])
+    # Row r of the result is row r + (start of its pattern here and there) of the shard.
+    rows = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], ends - starts)
+    return arrays.codes[rows], arrays.scales[rows], offsets
+
+
+def _words(
+    question: Question, arrays: ShardArrays, lexical: LexicalIndex
+) -> tuple[NDArray[np.float32] | None, NDArray[np.float32]]:
+    """BM25 of each event's own values (or None) and of each pattern with its best event."""
+    scores = np.zeros(arrays.counters.patterns, np.float32)
+    if question.request.mode is Mode.SEMANTIC or not question.terms:
+        return None, scores
+    patterns = _within(lexical.rank_patterns(question.terms, limit=LEXICAL_DEPTH), 0, len(scores))
+    scores[patterns.ids] = patterns.scores
+    columns = arrays.columns
+    hits = lexical.rank_events(question.terms, limit=LEXICAL_DEPTH)
+    events = _within(hits, arrays.header.first_event, len(columns.times))
+    if not len(events.ids):
+        return None, scores
+    event_scores = np.zeros(len(columns.times), np.float32)
+    event_scores[events.ids] = events.scores
+    best = np.zeros_like(scores)
+    np.maximum.at(best, columns.patterns[events.ids], events.scores)
+    return event_scores, scores + best
+
+
+def _within(hits: LexicalHits, first: int, count: int) -> LexicalHits:
+    """The hits in this state of the shard (the lexical index may have been read a moment later)."""
+    rows = hits.ids - first
+    is_inside = (rows >= 0) & (rows < count)
+    return LexicalHits(rows[is_inside], hits.scores[is_inside])
+
+
+def _exact(
+    question: Question,
+    arrays: ShardArrays,
+    lexical: LexicalIndex,
+    is_counted: NDArray[np.bool_] | None,
+) -> NDArray[np.float32]:
+    """The share of the query's code-shaped words that a pattern's events have, rare ones first."""
+    shares = np.zeros(arrays.counters.patterns, np.float32)
+    codes = list(dict.fromkeys(term.text for term in question.terms if term.is_code))
+    if question.request.mode is Mode.SEMANTIC or not codes:
+        return shares
+    weights = 0.0
+    for code in codes:
+        found = events_with_term(code, arrays, lexical)
+        if is_counted is not None:
+            found &= is_counted
+        has_code = np.bincount(arrays.columns.patterns[found], minlength=len(shares)) > 0
+        weight = rarity(int(has_code.sum()), len(shares))
+        shares[has_code] += weight
+        weights += weight
+    return shares / np.float32(weights)
+
+
+def rarity(found: int, total: int) -> float:
+    """What a word says that `found` of `total` patterns have: BM25's inverse document frequency."""
+    return float(np.log1p((total - found + 0.5) / (found + 0.5)))
+
+
+def best_first(totals: NDArray[np.float32], count: int) -> NDArray[np.int64]:
+    """Returns the indexes of the `count` largest totals, largest first, ties in index order."""
+    if count >= len(totals):
+        return np.argsort(-totals, kind="stable")
+    top = np.argpartition(-totals, count - 1)[:count]
+    return top[np.lexsort((top, -totals[top]))]
+
+
+def known_labels(states: Sequence[ShardArrays]) -> frozenset[str]:
+    """The names of all labels that occur."""
+    return frozenset(name for s in states for labels in s.labelsets for name, _ in labels)

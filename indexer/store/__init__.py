@@ -1,0 +1,1 @@
+"""Everything that touches disk: shards, the manifest that lists them, and their verification."""

@@ -1,0 +1,173 @@
+"""A data directory: one lock, one manifest, and the shards it names, open.
+
+One process writes (it holds the lock for as long as it lives, and the kernel releases it even
+after kill -9); any number of processes read. In one process, writer and readers share the object.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+from dejalog.indexer.errors import DataDirectoryError
+from dejalog.indexer.event import Position
+from dejalog.indexer.store.layout import FORMAT_VERSION, Header
+from dejalog.indexer.store.manifest import Manifest, read_manifest, sync_folder, write_manifest
+from dejalog.indexer.store.shard import Shard
+
+LOCK_NAME = "lock"
+SHARDS_NAME = "shards"
+
+
+class DataDirectory:
+    """An open data directory; `shards` is a tuple, oldest first, replaced as a whole."""
+
+    def __init__(self, path: Path, manifest: Manifest, lock: IO[str] | None) -> None:
+        self.path = path
+        self._manifest = manifest
+        self._lock = lock
+        self.shards: tuple[Shard, ...] = ()
+        self._open_shards()
+
+    @classmethod
+    def open(cls, path: Path, *, is_writable: bool) -> DataDirectory:
+        """Opens a data directory, making it when writable; raises DataDirectoryError."""
+        if is_writable:
+            return cls._open_writable(path)
+        manifest = read_manifest(path)
+        if manifest is None:
+            raise DataDirectoryError(
+                f"there is no index in {path}; make one with 'dejalog index' or name another "
+                "directory with --data"
+            )
+        return cls(path, manifest, None)
+
+    @classmethod
+    def _open_writable(cls, path: Path) -> DataDirectory:
+        try:
+            (path / SHARDS_NAME).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DataDirectoryError(f"cannot make the data directory {path}: {error}") from error
+        lock = _take_lock(path)
+        try:
+            manifest = read_manifest(path)
+            if manifest is None:
+                manifest = Manifest(FORMAT_VERSION, ())
+                write_manifest(path, manifest)
+            _remove_unlisted(path / SHARDS_NAME, manifest)
+            return cls(path, manifest, lock)
+        except BaseException:
+            lock.close()
+            raise
+
+    @property
+    def is_writable(self) -> bool:
+        """Whether this process holds the lock."""
+        return self._lock is not None
+
+    def refresh(self) -> None:
+        """Opens shards that another process has added since."""
+        if self.is_writable:
+            return
+        manifest = read_manifest(self.path)
+        if manifest is not None and manifest != self._manifest:
+            self._manifest = manifest
+            self._open_shards()
+
+    def add_shard(self, header: Header, positions: Sequence[Position]) -> Shard:
+        """Makes a new shard the one that is appended to."""
+        folder = self._folder(header.shard)
+        shard = Shard.create(folder, header, positions)
+        sync_folder(folder)
+        sync_folder(folder.parent)
+        self._manifest = Manifest(FORMAT_VERSION, (*self._manifest.shards, header.shard))
+        write_manifest(self.path, self._manifest)
+        self.shards = (*self.shards, shard)
+        return shard
+
+    def bytes_on_disk(self) -> int:
+        """Bytes allocated for everything below the directory."""
+        total = 0
+        for folder, _, names in os.walk(self.path):
+            for name in names:
+                try:
+                    total += os.stat(os.path.join(folder, name)).st_blocks * 512
+                except FileNotFoundError:
+                    continue  # A file that another process has just removed holds no bytes.
+        return total
+
+    def close(self) -> None:
+        """Closes every shard and gives the lock back."""
+        for shard in self.shards:
+            shard.close()
+        self.shards = ()
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def __enter__(self) -> DataDirectory:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _open_shards(self) -> None:
+        by_number = {shard.header.shard: shard for shard in self.shards}
+        listed = self._manifest.shards
+        opened: list[Shard] = []
+        for number in listed:
+            known = by_number.get(number)
+            is_writable = self.is_writable and number == listed[-1]
+            opened.append(known or Shard.open(self._folder(number), is_writable=is_writable))
+        self.shards = tuple(opened)
+
+    def _folder(self, number: int) -> Path:
+        return self.path / SHARDS_NAME / f"{number:06d}"
+
+
+def _take_lock(path: Path) -> IO[str]:
+    lock = (path / LOCK_NAME).open("a+", encoding="ascii")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.seek(0)
+        holder = lock.read().strip() or "unknown"
+        lock.close()
+        raise DataDirectoryError(
+            f"{path} is being written by process {holder}; stop it first, or let it read the "
+            "files itself (sources.files in its configuration)"
+        ) from None
+    lock.truncate(0)
+    lock.write(str(os.getpid()))
+    lock.flush()
+    return lock
+
+
+def _remove_unlisted(folder: Path, manifest: Manifest) -> None:
+    """Removes what a step that was interrupted before its manifest swap has left."""
+    listed = {f"{number:06d}" for number in manifest.shards}
+    for child in folder.iterdir():
+        if child.name not in listed:
+            shutil.rmtree(child)
+
+
+def is_being_written(path: Path) -> bool:
+    """Whether a process holds the directory's lock."""
+    try:
+        with (path / LOCK_NAME).open("r", encoding="ascii") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False

@@ -1,0 +1,393 @@
+"""One LMDB environment over a time window: the only module that imports lmdb.
+
+A process opens each shard once and shares it between its writer and its readers. Reads copy what
+they return, so nothing outlives its transaction. Rules learnt from failures: the map is large and
+never resized, `writemap` is never used (a full disk would be SIGBUS), the LMDB 0.9 format is asked
+for by name, and no error inside a write transaction is caught before the transaction has ended.
+"""
+
+from __future__ import annotations
+
+import platform
+import resource
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import lmdb
+
+from dejalog.indexer.errors import CorruptShardError, FormatError, StorageError
+from dejalog.indexer.event import DeadLetter, Position
+from dejalog.indexer.store import layout
+from dejalog.indexer.store.layout import (
+    DATABASES,
+    FORMAT_VERSION,
+    Columns,
+    Counters,
+    DamagedValueError,
+    Header,
+    StoredDeadLetter,
+    StoredPosition,
+    TextBlock,
+    Vectors,
+)
+
+#: A reservation of address space, not of disk: far above what a shard is allowed to grow to, and
+#: the same in every process, because a reader with a smaller map cannot follow a writer.
+MAP_BYTES: Final = 64 << 30
+
+#: Query threads of several processes; a slot is 64 bytes.
+READERS_MAX: Final = 512
+
+_HEADER_KEY = b"header"
+_COUNTERS_KEY = b"counters"
+
+
+class Shard:
+    """A shard's folder, open."""
+
+    def __init__(self, path: Path, environment: lmdb.Environment, *, is_writable: bool) -> None:
+        self.path = path
+        self._environment = environment
+        self._databases = {name: environment.open_db(name, create=False) for name in DATABASES}
+        self._is_writable = is_writable
+        with self.snapshot() as snapshot:
+            self.header = snapshot.header()
+        if self.header.format_version != FORMAT_VERSION:
+            raise FormatError(
+                path, f"format version {self.header.format_version}", f"version {FORMAT_VERSION}"
+            )
+
+    @classmethod
+    def create(cls, path: Path, header: Header, positions: Sequence[Position]) -> Shard:
+        """Makes a new shard that begins with the positions its predecessor ended with."""
+        path.mkdir(parents=True)
+        environment = _open_environment(path, is_writable=True)
+        databases = {name: environment.open_db(name) for name in DATABASES}
+        with _write(path, environment, databases) as write:
+            write.put_header(header)
+            write.put_counters(Counters())
+            write.put_positions(positions)
+        return cls(path, environment, is_writable=True)
+
+    @classmethod
+    def open(cls, path: Path, *, is_writable: bool) -> Shard:
+        """Opens an existing shard; raises CorruptShardError or FormatError."""
+        if not (path / "data.mdb").is_file():
+            raise CorruptShardError(path, "its data.mdb is missing")
+        environment = _open_environment(path, is_writable=is_writable)
+        try:
+            return cls(path, environment, is_writable=is_writable)
+        except lmdb.Error as error:
+            environment.close()
+            raise CorruptShardError(path, str(error)) from error
+        except (CorruptShardError, FormatError):
+            environment.close()
+            raise
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Snapshot]:
+        """One consistent view; keep it short, since pages freed meanwhile cannot be reused."""
+        try:
+            with self._environment.begin(buffers=False) as transaction:
+                yield Snapshot(self.path, transaction, self._databases)
+        except (lmdb.CorruptedError, lmdb.PageNotFoundError, DamagedValueError) as error:
+            raise CorruptShardError(self.path, str(error)) from error
+
+    @contextmanager
+    def write(self) -> Iterator[ShardWrite]:
+        """One transaction: all of it is kept, or after an exception none of it."""
+        with _write(self.path, self._environment, self._databases) as write:
+            yield write
+
+    def clear_stale_readers(self) -> int:
+        """Frees the slots of readers that were killed; returns how many."""
+        return int(self._environment.reader_check())
+
+    def close(self) -> None:
+        """Closes the environment; no snapshot may be open."""
+        self._environment.close()
+
+
+class Snapshot:
+    """A read transaction; everything it returns is a copy and may be kept."""
+
+    def __init__(
+        self, path: Path, transaction: lmdb.Transaction, databases: dict[bytes, object]
+    ) -> None:
+        self._path = path
+        self._transaction = transaction
+        self._databases = databases
+
+    def header(self) -> Header:
+        """What the shard says of itself."""
+        return layout.unseal_struct(self._need(b"meta", _HEADER_KEY), Header)
+
+    def counters(self) -> Counters:
+        """What the shard holds."""
+        return layout.unseal_struct(self._need(b"meta", _COUNTERS_KEY), Counters)
+
+    def positions(self) -> list[Position]:
+        """How far each source partition has been read."""
+        stored = (
+            layout.unseal_struct(value, StoredPosition) for _, value in self._walk(b"positions")
+        )
+        return [Position(p.source, p.partition, p.offset, p.state) for p in stored]
+
+    def position(self, source: str, partition: str) -> Position | None:
+        """How far one source partition has been read, or None if never."""
+        value = self._get(b"positions", layout.digest(source, partition))
+        if value is None:
+            return None
+        stored = layout.unseal_struct(value, StoredPosition)
+        return Position(stored.source, stored.partition, stored.offset, stored.state)
+
+    def find_pattern(self, digest: bytes) -> int | None:
+        """The number of the pattern of this digest, or None."""
+        value = self._get(b"pattern_ids", digest)
+        return None if value is None else int.from_bytes(value, "little")
+
+    def pattern_digests(self) -> Iterator[tuple[bytes, int]]:
+        """Every pattern's digest and number."""
+        for key, value in self._walk(b"pattern_ids"):
+            yield key, int.from_bytes(value, "little")
+
+    def patterns_from(self, number: int) -> Iterator[tuple[int, list[str]]]:
+        """Blocks of pattern texts, from the one that starts at `number` on."""
+        for key, value in self._walk(b"patterns", layout.key_u32(number)):
+            yield layout.number_of(key), layout.unseal_compressed(value, list[str])
+
+    def pattern(self, number: int) -> str:
+        """One pattern's text."""
+        first, value = self._block(b"patterns", layout.key_u32(number))
+        texts = layout.unseal_compressed(value, list[str])
+        if number - first >= len(texts):
+            raise DamagedValueError(f"pattern {number} is missing")
+        return texts[number - first]
+
+    def vectors_from(self, number: int) -> Iterator[tuple[int, Vectors]]:
+        """Blocks of patterns' vectors, from the one that starts at pattern `number` on."""
+        for key, value in self._walk(b"vectors", layout.key_u32(number)):
+            yield layout.number_of(key), layout.unseal_vectors(value)
+
+    def vectors_block(self, number: int) -> tuple[int, Vectors]:
+        """The block that holds pattern `number`, and the number of its first pattern."""
+        first, value = self._block(b"vectors", layout.key_u32(number))
+        return first, layout.unseal_vectors(value)
+
+    def labelsets_from(self, number: int) -> Iterator[tuple[int, list[tuple[str, str]]]]:
+        """Label sets, from `number` on."""
+        for key, value in self._walk(b"labelsets", layout.key_u32(number)):
+            yield layout.number_of(key), layout.unseal_struct(value, list[tuple[str, str]])
+
+    def columns_from(self, event: int) -> Iterator[tuple[int, Columns]]:
+        """Blocks of columns, from the one that starts at `event` on."""
+        for key, value in self._walk(b"columns", layout.key_u64(event)):
+            yield layout.number_of(key), layout.unseal_columns(value)
+
+    def texts_from(self, event: int) -> Iterator[tuple[int, TextBlock]]:
+        """Blocks of texts, from the one that holds `event` on."""
+        found = self._find_block(b"texts", layout.key_u64(event))
+        start = layout.key_u64(event) if found is None else found[0]
+        for key, value in self._walk(b"texts", start):
+            yield layout.number_of(key), layout.unseal_compressed(value, TextBlock)
+
+    def texts_block(self, event: int) -> tuple[int, TextBlock]:
+        """The block that holds `event`, and the number of its first event."""
+        first, value = self._block(b"texts", layout.key_u64(event))
+        return first, layout.unseal_compressed(value, TextBlock)
+
+    def dead_letters(self) -> Iterator[tuple[int, DeadLetter]]:
+        """Every dead letter with its number."""
+        for key, value in self._walk(b"dead_letters"):
+            stored = layout.unseal_struct(value, StoredDeadLetter)
+            yield layout.number_of(key), _dead_letter(stored)
+
+    def entries(self, database: bytes) -> int:
+        """How many keys a database has."""
+        return int(self._transaction.stat(self._databases[database])["entries"])
+
+    def _get(self, database: bytes, key: bytes) -> bytes | None:
+        value = self._transaction.get(key, db=self._databases[database])
+        return None if value is None else bytes(value)
+
+    def _need(self, database: bytes, key: bytes) -> bytes:
+        value = self._get(database, key)
+        if value is None:
+            raise CorruptShardError(self._path, f"{database.decode()} lacks {key.decode()}")
+        return value
+
+    def _walk(self, database: bytes, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        with self._transaction.cursor(self._databases[database]) as cursor:
+            if not cursor.set_range(start):
+                return
+            yield from cursor
+
+    def _find_block(self, database: bytes, key: bytes) -> tuple[bytes, bytes] | None:
+        """The last entry whose key is not above `key`."""
+        with self._transaction.cursor(self._databases[database]) as cursor:
+            if cursor.set_range(key):
+                is_found = cursor.key() == key or cursor.prev()
+            else:
+                is_found = cursor.last()
+            return (cursor.key(), cursor.value()) if is_found else None
+
+    def _block(self, database: bytes, key: bytes) -> tuple[int, bytes]:
+        found = self._find_block(database, key)
+        if found is None:
+            number = layout.number_of(key)
+            raise DamagedValueError(f"{database.decode()} has no block for {number}")
+        return layout.number_of(found[0]), found[1]
+
+
+class ShardWrite:
+    """A write transaction; what it puts is visible, whole, after the commit."""
+
+    def __init__(self, transaction: lmdb.Transaction, databases: dict[bytes, object]) -> None:
+        self._transaction = transaction
+        self._databases = databases
+
+    def put_header(self, header: Header) -> None:
+        """Writes what the shard says of itself."""
+        self._put(b"meta", _HEADER_KEY, layout.seal_struct(header))
+
+    def put_counters(self, counters: Counters) -> None:
+        """Replaces what the shard holds."""
+        self._put(b"meta", _COUNTERS_KEY, layout.seal_struct(counters))
+
+    def put_positions(self, positions: Sequence[Position]) -> None:
+        """Replaces the positions of these source partitions."""
+        for position in positions:
+            stored = StoredPosition(
+                position.source, position.partition, position.offset, position.state
+            )
+            key = layout.digest(position.source, position.partition)
+            self._put(b"positions", key, layout.seal_struct(stored))
+
+    def put_patterns(
+        self, first: int, texts: Sequence[str], digests: Sequence[bytes], vectors: Vectors
+    ) -> None:
+        """Adds new patterns, numbered from `first` on, and their vectors."""
+        if not texts:
+            return
+        for number, digest in enumerate(digests, first):
+            self._put(b"pattern_ids", digest, number.to_bytes(4, "little"), is_new=True)
+        key = layout.key_u32(first)
+        self._append(b"patterns", key, layout.seal_compressed(list(texts)))
+        self._append(b"vectors", key, layout.seal_vectors(vectors))
+
+    def put_labelset(self, number: int, labels: Sequence[tuple[str, str]]) -> None:
+        """Adds a label set under its number."""
+        self._append(b"labelsets", layout.key_u32(number), layout.seal_struct(labels))
+
+    def put_columns(self, first: int, columns: Columns) -> None:
+        """Adds the columns of events, numbered from `first` on."""
+        self._append(b"columns", layout.key_u64(first), layout.seal_columns(columns))
+
+    def put_texts(self, first: int, block: TextBlock) -> None:
+        """Adds the texts of events, numbered from `first` on."""
+        self._append(b"texts", layout.key_u64(first), layout.seal_compressed(block))
+
+    def put_dead_letter(self, number: int, letter: DeadLetter) -> None:
+        """Adds a dead letter under its number."""
+        stored = StoredDeadLetter(
+            letter.reason,
+            letter.detail,
+            letter.data,
+            letter.size_bytes,
+            letter.received_at_ns,
+            letter.source,
+            letter.partition,
+            letter.offset,
+            letter.sub,
+        )
+        self._append(b"dead_letters", layout.key_u64(number), layout.seal_struct(stored))
+
+    def _put(self, database: bytes, key: bytes, value: bytes, *, is_new: bool = False) -> None:
+        is_stored = self._transaction.put(
+            key, value, db=self._databases[database], overwrite=not is_new
+        )
+        if not is_stored:
+            raise AssertionError(f"{database.decode()} already has the key {key.hex()}")
+
+    def _append(self, database: bytes, key: bytes, value: bytes) -> None:
+        """Puts a key that is above every other one; anything else is a fault of the caller."""
+        is_stored = self._transaction.put(
+            key, value, db=self._databases[database], overwrite=False, append=True
+        )
+        if not is_stored:
+            raise AssertionError(f"{database.decode()} already reaches {layout.number_of(key)}")
+
+
+def new_header(
+    *,
+    shard: int,
+    created_ns: int,
+    first_event: int,
+    first_dead_letter: int,
+    encoder_fingerprint: str,
+    mask_version: int,
+    dim: int,
+    pooled_dim: int,
+) -> Header:
+    """Returns the header of a shard made on this machine."""
+    return Header(
+        format_version=FORMAT_VERSION,
+        shard=shard,
+        created_ns=created_ns,
+        first_event=first_event,
+        first_dead_letter=first_dead_letter,
+        encoder_fingerprint=encoder_fingerprint,
+        mask_version=mask_version,
+        dim=dim,
+        pooled_dim=pooled_dim,
+        page_size=resource.getpagesize(),
+        machine=platform.machine(),
+    )
+
+
+def _dead_letter(stored: StoredDeadLetter) -> DeadLetter:
+    return DeadLetter(
+        reason=stored.reason,
+        detail=stored.detail,
+        data=stored.data,
+        size_bytes=stored.size_bytes,
+        received_at_ns=stored.received_at_ns,
+        source=stored.source,
+        partition=stored.partition,
+        offset=stored.offset,
+        sub=stored.sub,
+    )
+
+
+def _open_environment(path: Path, *, is_writable: bool) -> lmdb.Environment:
+    try:
+        environment = lmdb.open(
+            str(path),
+            map_size=MAP_BYTES,
+            max_dbs=len(DATABASES),
+            max_readers=READERS_MAX,
+            readonly=not is_writable,
+            create=is_writable,
+            lib_version=0,
+        )
+    except lmdb.Error as error:
+        raise CorruptShardError(path, f"LMDB cannot open it ({error})") from error
+    if is_writable:
+        environment.reader_check()
+    return environment
+
+
+@contextmanager
+def _write(
+    path: Path, environment: lmdb.Environment, databases: dict[bytes, object]
+) -> Iterator[ShardWrite]:
+    try:
+        with environment.begin(write=True) as transaction:
+            yield ShardWrite(transaction, databases)
+    except lmdb.Error as error:
+        raise StorageError(
+            f"cannot write to {path}: {error}; nothing of this batch was kept: "
+            "check the disk ('df', 'dmesg') and start again"
+        ) from error

@@ -1,0 +1,1 @@
+"""Generated messages and stubs of package `dejalog.v1`."""

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from dejalog.indexer.errors import DataDirectoryError
+from dejalog.indexer.event import Position
+from dejalog.indexer.store.directory import DataDirectory, is_being_written
+from dejalog.indexer.store.shard import new_header
+
+
+@dataclass(frozen=True)
+class Numbers:
+    shard: int
+    first_event: int = 0
+
+
+def header(numbers: Numbers):  # type: ignore[no-untyped-def]
+    return new_header(
+        shard=numbers.shard,
+        created_ns=1,
+        first_event=numbers.first_event,
+        first_dead_letter=0,
+        encoder_fingerprint="model",
+        mask_version=1,
+        dim=4,
+        pooled_dim=2,
+    )
+
+
+def test_a_reader_of_nothing_is_told_how_to_make_an_index(tmp_path: Path) -> None:
+    with pytest.raises(DataDirectoryError, match="dejalog index"):
+        DataDirectory.open(tmp_path, is_writable=False)
+
+
+def test_a_second_writer_is_refused_and_told_who_writes(tmp_path: Path) -> None:
+    with DataDirectory.open(tmp_path, is_writable=True):
+        assert is_being_written(tmp_path)
+        with pytest.raises(DataDirectoryError, match=f"process {os.getpid()}"):
+            DataDirectory.open(tmp_path, is_writable=True)
+    assert not is_being_written(tmp_path)
+
+
+def test_the_lock_of_a_killed_writer_is_free_at_once(tmp_path: Path) -> None:
+    script = f"""
+import time
+from pathlib import Path
+from dejalog.indexer.store.directory import DataDirectory
+DataDirectory.open(Path({str(tmp_path)!r}), is_writable=True)
+print("locked", flush=True)
+time.sleep(60)
+"""
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        assert is_being_written(tmp_path)
+        process.send_signal(signal.SIGKILL)
+    with DataDirectory.open(tmp_path, is_writable=True) as directory:
+        assert directory.is_writable
+
+
+def test_a_reader_sees_a_shard_that_a_writer_adds(tmp_path: Path) -> None:
+    script = f"""
+import sys
+from pathlib import Path
+from dejalog.indexer.store.directory import DataDirectory
+reader = DataDirectory.open(Path({str(tmp_path)!r}), is_writable=False)
+print([s.header.shard for s in reader.shards], flush=True)
+sys.stdin.readline()
+reader.refresh()
+print([s.header.shard for s in reader.shards], flush=True)
+"""
+    with DataDirectory.open(tmp_path, is_writable=True) as writer:
+        writer.add_shard(header(Numbers(1)), [Position("file", "a", 1)])
+        reader = subprocess.Popen(
+            [sys.executable, "-c", script],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        with reader:
+            assert reader.stdout is not None
+            assert reader.stdout.readline() == "[1]\n"
+            writer.add_shard(header(Numbers(2, 10)), [])
+            remaining, _ = reader.communicate("\n", timeout=30)
+        assert remaining == "[1, 2]\n"
+
+
+def test_what_an_interrupted_roll_left_is_removed_at_the_next_start(tmp_path: Path) -> None:
+    """A crash between making a shard and listing it leaves a folder that no manifest names."""
+    with DataDirectory.open(tmp_path, is_writable=True) as directory:
+        directory.add_shard(header(Numbers(1)), [])
+    leftover = tmp_path / "shards" / "000002"
+    leftover.mkdir()
+    (leftover / "data.mdb").write_bytes(b"half")
+    with DataDirectory.open(tmp_path, is_writable=True) as directory:
+        assert [shard.header.shard for shard in directory.shards] == [1]
+        assert not leftover.exists()
+        directory.add_shard(header(Numbers(2)), [])
+
+
+def test_a_place_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataDirectoryError, match="cannot make"):
+        DataDirectory.open(tmp_path / "file" / "data", is_writable=True)
