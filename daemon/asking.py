@@ -17,6 +17,11 @@ from dejalog.indexer.match import known_labels
 from dejalog.indexer.query import SearchRequest
 from dejalog.indexer.search import Searcher
 
+NO_REMOTE_CONTEXT = (
+    "lines around a hit (-A, -B, -C) cannot be had over --server in this version; "
+    "search in the data directory itself, with --data"
+)
+
 
 class Answerer(Protocol):
     """What the search command needs of whoever answers."""
@@ -80,10 +85,7 @@ class RemoteAnswerer:
 
     def context(self, occurrence: Occurrence, *, before: int, after: int) -> Context:
         """Raises QueryError: this version's daemon does not send neighbours."""
-        raise QueryError(
-            "lines around a hit (-A, -B, -C) cannot be had over --server in this version; "
-            "search in the data directory itself, with --data"
-        )
+        raise QueryError(NO_REMOTE_CONTEXT)
 
 
 @contextmanager

@@ -8,7 +8,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from dejalog.indexer.hit import Evidence
@@ -22,6 +23,11 @@ _GAP_CHARACTERS = 30
 #: How far a cut moves to fall between words.
 _SNAP_CHARACTERS = 16
 
+#: The first places of a word show it; a stack trace may have it in every line.
+_MARKS_PER_WORD = 3
+
+#: Shorter words (of, in, to) begin too many others.
+_TYPED = re.compile(r"[^\W_]{3,}")
 _WORD = re.compile(r"\w")
 #: Control characters (without newline), line separators, marks that reverse the order of what is
 #: written or cannot be seen, halves of surrogate pairs, tags.
@@ -78,16 +84,24 @@ def word_pairs(query: str, text: str, evidence: Iterable[Evidence]) -> list[Word
     return sorted(pairs, key=lambda pair: (pair.query_start, pair.query_end))
 
 
-def marks_of(text: str, pairs: Iterable[WordPair], quoted: Iterable[str] = ()) -> list[Mark]:
-    """Returns what to make bright, in text order and without overlaps; exact ones win."""
+def marks_of(
+    query: str, text: str, pairs: Iterable[WordPair], quoted: Iterable[str] = ()
+) -> list[Mark]:
+    """Returns what to make bright, in text order and without overlaps; exact ones win.
+
+    The query's own words are marked wherever they begin a word: the exact channel has read the
+    whole text, of which evidence covers only as much as a model takes in.
+    """
     marks = [
         Mark(pair.text_start, pair.text_end, pair.is_exact)
         for pair in pairs
         if pair.is_exact or pair.similarity >= SIMILARITY_MIN
     ]
     for needle in quoted:
-        found = re.finditer(re.escape(needle), text, re.IGNORECASE)
-        marks += [Mark(match.start(), match.end(), is_exact=True) for match in found]
+        marks += _found(re.escape(needle), text)
+    words = sorted({word.casefold() for word in _TYPED.findall(query)}, key=len, reverse=True)
+    if words:
+        marks += _found(rf"(?<![^\W_])(?:{'|'.join(map(re.escape, words))})", text)
     kept: list[Mark] = []
     for mark in sorted(marks, key=lambda m: (not m.is_exact, m.start - m.end, m.start)):
         if all(mark.end <= other.start or other.end <= mark.start for other in kept):
@@ -130,6 +144,16 @@ def visible_line(text: str) -> str:
 def grouped(number: int) -> str:
     """Returns a number with its digits in groups of three: `272 399`."""
     return f"{number:,}".replace(",", " ")
+
+
+def _found(needle: str, text: str) -> Iterator[Mark]:
+    """The first few places of each text that the needle matches."""
+    counts: Counter[str] = Counter()
+    for match in re.finditer(needle, text, re.IGNORECASE):
+        found = match[0].casefold()
+        counts[found] += 1
+        if counts[found] <= _MARKS_PER_WORD:
+            yield Mark(match.start(), match.end(), is_exact=True)
 
 
 def _spelled(match: re.Match[str]) -> str:
@@ -185,7 +209,9 @@ def _head_end(text: str, end: int, characters: int, lines: int) -> int:
     for _ in range(lines):
         newline = text.find("\n", at, end)
         if newline < 0 or newline > characters:
-            return end if end <= characters else _snapped_end(text, characters, 0)
+            if end <= characters:
+                return end
+            return at - 1 if at else _snapped_end(text, characters, 0)
         at = newline + 1
     return at - 1
 

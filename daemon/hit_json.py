@@ -42,11 +42,11 @@ def hit_to_json(
         "pattern_id": hit.pattern_id,
         "pattern": hit.pattern,
         "scores": {
-            "total": hit.scores.total,
-            "semantic": hit.scores.semantic,
-            "pooled": hit.scores.pooled,
-            "lexical": hit.scores.lexical,
-            "exact": hit.scores.exact,
+            "total": _rounded(hit.scores.total),
+            "semantic": _rounded(hit.scores.semantic),
+            "pooled": _rounded(hit.scores.pooled),
+            "lexical": _rounded(hit.scores.lexical),
+            "exact": _rounded(hit.scores.exact),
         },
         "count": hit.count,
         **_time("first_seen", hit.first_seen_ns),
@@ -86,6 +86,11 @@ def status_to_json(status: IndexStatus, *, is_daemon: bool) -> dict[str, Json]:
     return value
 
 
+def _rounded(value: float) -> float:
+    # Single precision ends at the seventh digit.
+    return round(value, 6)
+
+
 def _time(name: str, time_ns: int) -> dict[str, Json]:
     return {name: to_rfc3339(time_ns), f"{name}_unix_nano": str(time_ns)}
 
@@ -119,7 +124,7 @@ def _evidence(evidence: Evidence, query_text: str, text: str) -> dict[str, Json]
     return {
         "query": query_text[evidence.query_start : evidence.query_end],
         "text": text[evidence.text_start : evidence.text_end],
-        "similarity": round(evidence.similarity, 6),
+        "similarity": _rounded(evidence.similarity),
         "query_start": evidence.query_start,
         "query_end": evidence.query_end,
         "text_start": evidence.text_start,

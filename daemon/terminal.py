@@ -154,7 +154,7 @@ class HitPrinter:
         return line
 
     def _text(self, text: str, pairs: Sequence[WordPair]) -> Text:
-        marks = marks_of(text, pairs, self._view.quoted)
+        marks = marks_of(self._view.query, text, pairs, self._view.quoted)
         ranges = [(0, len(text.rstrip()))]
         if not self._view.is_full:
             ranges = shown_ranges(text, marks, characters=TEXT_CHARACTERS, lines=TEXT_LINES)
@@ -269,7 +269,8 @@ def _similarity(similarity: float) -> str:
 
 def _append_gap(shown: Text, hidden: str) -> None:
     if hidden.strip():
-        shown.append(f" [... {grouped(len(hidden))} characters ...] ", "dim italic")
+        shown.append("\n" if hidden.startswith("\n") else " ")
+        shown.append(f"[... {grouped(len(hidden))} characters ...] ", "dim italic")
         if hidden.endswith("\n"):
             shown.append("\n")
 

@@ -225,7 +225,7 @@ class _Vocabulary:
         self._path, self._tokenizer = path, tokenizer
 
     def special(self, given: int | None, default: int, names: Sequence[str]) -> int:
-        """Returns the id given, unless it is the exporter's default and the vocabulary knows better."""
+        """Returns the id given; if it is the exporter's default, the vocabulary knows better."""
         if given is not None and given != default:
             return given
         found = (self._tokenizer.token_to_id(name) for name in names)
@@ -305,7 +305,7 @@ def _lower(text: str) -> str:
 
 
 def _cut(encoding: Encoding, space: int) -> tuple[list[int], bool]:
-    """Returns the rows that fit into `space`, closing special tokens included, and if any did not."""
+    """Returns the rows that fit into `space`, closing special tokens too, and if any did not."""
     count = len(encoding.ids)
     if count <= space:
         return list(range(count)), False

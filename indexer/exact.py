@@ -9,11 +9,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dejalog.indexer.lexical import LexicalIndex
+from dejalog.indexer.mask import mask_pattern
 from dejalog.indexer.store.events import EventReader
 from dejalog.indexer.store.shard import Snapshot
 from dejalog.indexer.store.view import ShardArrays
@@ -65,12 +67,30 @@ def match_exact(
 def _candidates(needle: str, arrays: ShardArrays, lexical: LexicalIndex) -> NDArray[np.bool_]:
     count = len(arrays.columns.times)
     candidates = np.ones(count, np.bool_)
-    # The inner terms are whole words for certain; the first and last may be cut by the quotes.
-    for term in dict.fromkeys(index_terms(needle)):
-        candidates &= events_with_term(term, arrays, lexical)
+    terms = list(dict.fromkeys(index_terms(needle)))
+    for term in terms:
+        # A compound may lie half in the pattern and half in a value; its smallest parts do not.
+        if not any(other != term and other in term for other in terms):
+            candidates &= events_with_term(term, arrays, lexical)
     reached = max(0, lexical.events_indexed - arrays.header.first_event)
     candidates[reached:] = True
     return candidates
+
+
+def events_with_code(code: str, arrays: ShardArrays, lexical: LexicalIndex) -> NDArray[np.bool_]:
+    """Returns bool[events]: those that have a code-shaped word, its masked and its kept pieces."""
+    found = np.ones(len(arrays.columns.times), np.bool_)
+    for piece in _pieces(code):
+        for term in index_terms(piece)[:1]:  # the compound itself comes first
+            found &= events_with_term(term, arrays, lexical)
+    return found
+
+
+def _pieces(text: str) -> list[str]:
+    """The text, cut where masking would cut it: `10.0.0.7:443` is an address and a port."""
+    _, spans = mask_pattern(text)
+    cuts = [0, *(spans[i + edge] for i in range(0, len(spans), 3) for edge in (1, 2)), len(text)]
+    return [text[start:end] for start, end in pairwise(cuts) if end > start]
 
 
 def events_with_term(

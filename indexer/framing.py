@@ -123,7 +123,8 @@ class LineFramer:
         frames: list[Frame] = []
         if is_end and self._parts_bytes:
             kept = b"".join(self._parts)
-            if self._lines or not _is_blank(kept):
+            is_oversized = self._parts_bytes > self._record_bytes_max
+            if self._lines or is_oversized or not _is_blank(kept):
                 self._take_unfinished(0, frames)
         self._give(frames)
         return frames

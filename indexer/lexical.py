@@ -197,7 +197,7 @@ class _Documents:
     def open(cls, path: Path) -> Self:
         with damage_as_error(path):
             index = tantivy.Index.open(str(path))
-            # Never by its file watcher: that is a thread per index, and half a second late.
+            # Its own watcher looks every half second; `refresh` looks when it matters.
             index.config_reader("manual")
             documents = cls(path, index)
         documents.refresh()

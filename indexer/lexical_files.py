@@ -11,6 +11,7 @@ import os
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from uuid import uuid4
 from zlib import crc32
@@ -110,6 +111,7 @@ def failure_as_os_error(path: Path) -> Iterator[None]:
         raise
 
 
+@cache
 def _terms_fingerprint() -> int:
     return crc32(" ".join(index_terms(_PROBE)).encode())
 

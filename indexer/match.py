@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dejalog.indexer.encode import EncodedQuery
-from dejalog.indexer.exact import events_with_term, match_exact
+from dejalog.indexer.exact import events_with_code, match_exact
 from dejalog.indexer.filter import filter_events
 from dejalog.indexer.kernel.reference import maxsim
 from dejalog.indexer.lexical import LexicalHits, LexicalIndex
@@ -173,7 +173,7 @@ def _exact(
         return shares
     weights = 0.0
     for code in codes:
-        found = events_with_term(code, arrays, lexical)
+        found = events_with_code(code, arrays, lexical)
         if is_counted is not None:
             found &= is_counted
         has_code = np.bincount(arrays.columns.patterns[found], minlength=len(shares)) > 0

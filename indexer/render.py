@@ -22,18 +22,13 @@ from dejalog.indexer.mask import PLACEHOLDERS
 RENDERING = 1
 
 #: The one word that is read in a placeholder's stead. A placeholder that is not named here is read
-#: as its own name, which suits every one that is an English word.
+#: as its own name, which suits every one that is an English word (`<time>`, `<email>`, `<token>`).
 PLACEHOLDER_WORDS = {
-    "addr": "address",
     "dur": "duration",
     "hex": "number",
-    "id": "id",
     "ip": "address",
-    "ipv": "address",
     "mac": "address",
     "num": "number",
-    "ptr": "address",
-    "ts": "time",
     "uuid": "id",
 }
 

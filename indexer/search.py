@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from threading import Event, Lock
 
@@ -19,7 +20,7 @@ from dejalog.indexer.append import check_encoder
 from dejalog.indexer.catch_up import lexical_folder
 from dejalog.indexer.encode import Encoder
 from dejalog.indexer.fuse import Channels, Weights, fuse
-from dejalog.indexer.gather import RankedPattern, gather_hit
+from dejalog.indexer.gather import Gatherer, RankedPattern
 from dejalog.indexer.hit import Hit, Scores, SearchResult
 from dejalog.indexer.lexical import LexicalIndex
 from dejalog.indexer.match import Question, ShardMatch, best_first, known_labels, match_shard
@@ -128,7 +129,9 @@ class Searcher:
 
     def _hits(self, question: Question, matches: Sequence[ShardMatch]) -> tuple[Hit, ...]:
         ranked = self._rank(question, matches)
-        return tuple(gather_hit(question, self._encoder, pattern, matches) for pattern in ranked)
+        with ExitStack() as stack:
+            gatherer = Gatherer(question, self._encoder, matches, stack)
+            return tuple(gatherer.hit(pattern) for pattern in ranked)
 
     def _rank(self, question: Question, matches: Sequence[ShardMatch]) -> list[RankedPattern]:
         """The best patterns over all shards; one that several shards have counts once."""

@@ -61,8 +61,10 @@ def verify(
         name = shard.path.name
         found: list[str] = []
         on_progress(f"shard {name}")
-        if is_quiet:
-            found += _tree_problems(shard)
+        if is_quiet and (found := _tree_problems(shard)):
+            # Following damaged pages can end the process; what is in them is lost anyway.
+            report.problems += [f"shard {name}: {problem}" for problem in found[:PROBLEMS_MAX]]
+            continue
         try:
             with shard.snapshot() as snapshot:
                 counters = snapshot.counters()

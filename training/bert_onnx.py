@@ -6,8 +6,7 @@ The graph, from inputs to outputs:
    into the positions, so there is no `token_type_ids` input.
 2. Word and position embeddings, stored as int8 with one scale for each row.
 3. Transformer layers from ONNX Runtime's fused operators (attention, skip-layer-norm, bias-gelu).
-4. `output` float32[batch, length, dim]: the mean of chosen layers' hidden states, centred,
-   projected and L2-normalised.
+4. `output` float32[batch, length, dim]: the last hidden states, projected and L2-normalised.
 5. `pooled` float32[batch, hidden]: the last layer's mean over the attended tokens, L2-normalised.
 """
 
@@ -29,6 +28,9 @@ FUSED = "com.microsoft"
 #: The oldest operator set with LayerNormalization.
 OPSET = 17
 
+#: Small and last: it is left in full precision.
+PROJECTION_NODE = "projected"
+
 
 @dataclass(frozen=True, slots=True)
 class Shape:
@@ -37,19 +39,6 @@ class Shape:
     layers: int
     heads: int
     epsilon: float
-
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """What turns hidden states into token vectors.
-
-    `layers` are averaged (0 is the embedding layer), `mean` float32[hidden] is subtracted and the
-    rest multiplied by `matrix` float32[hidden, dim].
-    """
-
-    layers: tuple[int, ...]
-    mean: NDArray[np.float32]
-    matrix: NDArray[np.float32]
 
 
 @dataclass(slots=True)
@@ -71,21 +60,23 @@ class _Graph:
         return output
 
 
-def build(weights: Weights, shape: Shape, head: Head | None) -> onnx.ModelProto:
-    """Returns the model; without a head, its outputs are the hidden states `hidden_0` .. `hidden_n`."""
+def build(
+    weights: Weights, shape: Shape, projection: NDArray[np.float32] | None
+) -> onnx.ModelProto:
+    """Returns the model; without a projection, it gives the hidden states `hidden_0` and on."""
     graph = _Graph()
     hidden = [_embed(graph, weights, shape)]
     graph.add("Cast", ["attention_mask"], "mask_i32", to=TensorProto.INT32)
     for index in range(shape.layers):
         hidden.append(_layer(graph, weights, shape, index, hidden[-1]))
     width = weights["embeddings.LayerNorm.weight"].shape[0]
-    if head is None:
+    if projection is None:
         outputs = [_float(name, ["batch", "length", width]) for name in hidden]
     else:
-        _project(graph, head, hidden)
+        _project(graph, projection, hidden[-1])
         _pool(graph, hidden[-1])
         outputs = [
-            _float("output", ["batch", "length", head.matrix.shape[1]]),
+            _float("output", ["batch", "length", projection.shape[1]]),
             _float("pooled", ["batch", width]),
         ]
     inputs = [
@@ -169,14 +160,10 @@ def _layer(graph: _Graph, weights: Weights, shape: Shape, index: int, state: str
     return norm(narrow, middle, "output", f"hidden_{index + 1}")
 
 
-def _project(graph: _Graph, head: Head, hidden: Sequence[str]) -> None:
-    chosen = [hidden[index] for index in head.layers]
-    mixed = chosen[0] if len(chosen) == 1 else graph.add("Mean", chosen, "head_mixed")
-    mean = graph.constant("head_mean", head.mean)
-    graph.add("Sub", [mixed, mean], "head_centred")
-    matrix = graph.constant("head_matrix", head.matrix)
-    graph.add("MatMul", ["head_centred", matrix], "head_projected")
-    graph.add("LpNormalization", ["head_projected"], "output", axis=-1, p=2)
+def _project(graph: _Graph, projection: NDArray[np.float32], state: str) -> None:
+    matrix = graph.constant("projection", projection)
+    graph.add("MatMul", [state, matrix], PROJECTION_NODE)
+    graph.add("LpNormalization", [PROJECTION_NODE], "output", axis=-1, p=2)
 
 
 def _pool(graph: _Graph, state: str) -> None:

@@ -79,7 +79,7 @@ def notes(data: Path) -> Iterator[dict[str, str]]:
         for row in csv.DictReader(file):
             note = {
                 "kind": "note",
-                "asset": f"{row['Component']} / {row['Sub-Component']}",
+                "asset": row["Component"],
                 "text": (
                     f"{row['Sub-Component']}: {row['Potential Failure Mode']}. "
                     f"Effect: {row['Potential Effect(s) of Failure']}. "

@@ -15,7 +15,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, tzinfo
 
-from dejalog.daemon.asking import Answerer, LocalAnswerer, RemoteAnswerer
+from dejalog.daemon.asking import (
+    NO_REMOTE_CONTEXT,
+    Answerer,
+    LocalAnswerer,
+    RemoteAnswerer,
+)
 from dejalog.daemon.engine import open_searcher
 from dejalog.daemon.excerpt import grouped, visible_line
 from dejalog.daemon.flags import load_settings
@@ -30,10 +35,9 @@ from dejalog.indexer.query import Mode, SearchRequest, parse_condition, parse_qu
 
 NAME = "search"
 HELP = "find what happened before: in words, by a code, or by a raw log line"
-EXAMPLE = """
-  dejalog search "pump trips after start" --since "last monday" --where site=lodz -C 3
-  dejalog search E-1034 --kind note
-  tail -n 1 plant.log | dejalog search - -o json"""
+EXAMPLE = """dejalog search "pump trips after start" --since "last monday" -C 3
+         dejalog search E-1034 --kind note --where site=lodz
+         tail -n 1 plant.log | dejalog search - -o json"""
 
 EXIT_HITS, EXIT_NONE, EXIT_PARTIAL = 0, 1, 4
 LIMIT_MAX = 1_000
@@ -76,10 +80,7 @@ def run(parsed: argparse.Namespace) -> int:
         after=parsed.context if parsed.after_context is None else parsed.after_context,
     )
     if parsed.server and call.before + call.after > 0:
-        raise QueryError(
-            "lines around a hit (-A, -B, -C) cannot be had over --server in this version; "
-            "search in the data directory itself, with --data"
-        )
+        raise QueryError(NO_REMOTE_CONTEXT)
     with _answerer(parsed) as answerer:
         return _Answer(call, answerer).show()
 

@@ -24,9 +24,7 @@ from dejalog.indexer.store.directory import DataDirectory
 
 NAME = "status"
 HELP = "say what the index holds, whether it keeps up, and how far back it reaches"
-EXAMPLE = """
-  dejalog status
-  dejalog status --server 127.0.0.1:7040 -o json"""
+EXAMPLE = "dejalog status --server 127.0.0.1:7040 -o json"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -6,7 +6,8 @@ Every round, all open files are read; every `scan_s`, the folders are listed:
 - A file that is no longer listed is read until nothing came for `orphan_wait_s`, then closed.
 - A file whose content was replaced (copied and truncated) is started anew at once. What was held
   back of the old content is left to the copy, if one turns up within `replaced_wait_s`.
-- Beyond `OPEN_FILES_MAX`, the files that were silent longest are closed until they change.
+- At most `OPEN_FILES_MAX` files are open. To open others, those that were silent longest are closed
+  until they change.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class _Unchanged:
 
     size_bytes: int
     modified_ns: int
-    reason: str = ""
+    why: Nothing = Nothing()
 
     def covers(self, found: Found) -> bool:
         return (self.size_bytes, self.modified_ns) == (found.size_bytes, found.modified_ns)
@@ -110,9 +111,9 @@ class Follower:
     def refused(self) -> list[Skipped]:
         """Returns the files whose content cannot be read."""
         return [
-            Skipped(self._listing.found[inode].path, item.reason)
+            Skipped(self._listing.found[inode].path, item.why.reason)
             for inode, item in self._unchanged.items()
-            if item.reason and inode in self._listing.found
+            if item.why.reason and inode in self._listing.found
         ]
 
     def failed(self) -> list[Skipped]:
@@ -150,10 +151,11 @@ class Follower:
                 item.tail.path, item.orphaned_at_s = found[inode].path, None
             elif item.orphaned_at_s is None:
                 item.orphaned_at_s = now_s
-        self._unchanged = {key: item for key, item in self._unchanged.items() if key in found}
+        for inode in self._unchanged.keys() - found.keys():
+            self._forget(inode)
         self._failed = {key: item for key, item in self._failed.items() if key in found}
-        self._close_silent()
         self._enqueue()
+        self._close_silent()
 
     def _enqueue(self) -> None:
         busy = {found.inode for found in self._waiting} | self._followed.keys()
@@ -162,19 +164,24 @@ class Follower:
         for inode, found in self._listing.found.items():
             unchanged = self._unchanged.get(inode)
             if inode not in busy and (unchanged is None or not unchanged.covers(found)):
-                self._unchanged.pop(inode, None)
+                self._forget(inode)
                 self._waiting.append(found)
         # Compressed files are old and may take long to recognise: what grows comes first.
         self._waiting = deque(sorted(self._waiting, key=lambda found: found.path.endswith(".gz")))
 
+    def _forget(self, inode: str) -> None:
+        unchanged = self._unchanged.pop(inode, None)
+        if unchanged is not None and unchanged.why.known is not None:
+            self._claims.release(unchanged.why.known)
+
     def _close_silent(self) -> None:
-        excess = len(self._followed) - OPEN_FILES_MAX
+        excess = len(self._followed) + len(self._waiting) - OPEN_FILES_MAX
         if excess <= 0:
             return
         silent = [
             (item.last_data_at_s, inode)
             for inode, item in self._followed.items()
-            if item.tail.is_at_end and not item.tail.has_partial and inode in self._listing.found
+            if inode in self._listing.found and item.tail.is_idle
         ]
         for _, inode in sorted(silent)[:excess]:
             found = self._listing.found[inode]
@@ -191,7 +198,7 @@ class Follower:
 
     def _open_one_step(self) -> bool:
         if self._opening is None:
-            if not self._waiting:
+            if not self._waiting or len(self._followed) >= OPEN_FILES_MAX:
                 return False
             found = self._waiting.popleft()
             settle_s = self._timing.settle_s
@@ -218,7 +225,7 @@ class Follower:
         if isinstance(opened, Tail):
             self._followed[found.inode] = _Followed(opened, self._clock())
         elif isinstance(opened, Nothing):
-            kept = _Unchanged(found.size_bytes, found.modified_ns, opened.reason)
+            kept = _Unchanged(found.size_bytes, found.modified_ns, opened)
             self._unchanged[found.inode] = kept
 
     def _fail(self, inode: str, path: str, error: OSError) -> None:
@@ -278,8 +285,10 @@ class Follower:
         del self._followed[inode]
         self._claims.release(tail.known())
         self._replaced.append(_Replaced(tail, now_s + self._timing.replaced_wait_s))
-        # What was no form of a known file may now be the copy that was made before.
-        self._unchanged = {key: kept for key, kept in self._unchanged.items() if kept.reason}
+        # A sibling that was no form of a known file may now be the copy that was made before.
+        for found in self._listing.found.values():
+            if found.is_sibling:
+                self._forget(found.inode)
         self._scanned_at_s = now_s - self._timing.scan_s
 
     def _drop_replaced(self, ready: deque[Record], now_s: float) -> None:

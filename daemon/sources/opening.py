@@ -46,9 +46,14 @@ class Later:
 
 @dataclass(frozen=True, slots=True)
 class Nothing:
-    """The file is not read until it changes; `reason` is set where a person should know."""
+    """The file is not read until it changes.
+
+    `reason` is set where a person should know; `known` is the position whose content was read from
+    it, or from elsewhere, to the end.
+    """
 
     reason: str = ""
+    known: Known | None = None
 
 
 Opened = Tail | Later | Nothing
@@ -168,7 +173,7 @@ class _Opening:
 
     def _claim_whole(self, known: Known) -> Nothing:
         self.around.claims.claim(known)
-        return Nothing()
+        return Nothing(known=known)
 
     def _resume_plain(self, known: Known) -> Tail:
         _, _, end, end_crc = known.state.crc

@@ -30,9 +30,6 @@ from dejalog.indexer.framing import Frame, LineFramer
 #: Bytes framed at a time; even two-byte lines then make no more than 65,536 records at once.
 PIECE_BYTES = 1 << 17
 
-#: After a pause this long between two reads, the file is checked to be the same still.
-PAUSE_NS = 1_000_000_000
-
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -67,7 +64,6 @@ class Tail:
         self._crc = known.state.crc
         self._fault = known.state.fault
         self._prefix = PrefixCrc(known.offset, known.state.crc[3], settings.record_bytes_max)
-        self._read_at_ns = 0
         self._framer: LineFramer | None = None
         self._held: Record | None = None
         self._state_start = self._state_end = ""
@@ -78,20 +74,24 @@ class Tail:
         """The file's first bytes, as far as they were there."""
         return self._head
 
+    @property
+    def is_idle(self) -> bool:
+        """Says whether everything there is has been read and handed out."""
+        return self.is_at_end and not self.has_pending and not self.has_partial
+
     def known(self) -> Known:
         """Returns the position after the last record."""
         return Known(self.partition, self._offset, self._state())
 
     def read(self, received_at_ns: int) -> list[Record]:
         """Reads one piece; sets `is_at_end` if there was none."""
-        may_have_changed = self.is_at_end or received_at_ns - self._read_at_ns > PAUSE_NS
-        self._read_at_ns = received_at_ns
         data = self.reader.read(PIECE_BYTES)
         self.is_at_end = not data
         if not data:
             self.is_replaced = os.fstat(self.reader.fd).st_size < self.reader.raw_offset
             return []
-        if may_have_changed and not self.is_in_place():
+        # Checked after reading: content that was replaced before cannot pass for the old.
+        if not self.is_in_place():
             self.is_replaced = True
             return []
         self._refresh_head()

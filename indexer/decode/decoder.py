@@ -107,7 +107,9 @@ class Decoder:
             "otlp_json": reader.read_otlp,
             "cloudevents": reader.read_envelope,
         }.get(encoding, reader.read_object)
-        return json_record.read(data, decoded, read_object)
+        return json_record.read(
+            data, decoded, read_object, count_max=self._settings.events_per_record_max
+        )
 
     def _text(
         self, data: bytes, record: Record, encoding: str = "auto", *, is_inner: bool = False
@@ -115,6 +117,8 @@ class Decoder:
         line = _utf8(data)
         if isinstance(line, Refusal):
             return [line]
+        if not line.strip():  # Unicode has more white space than bytes have
+            return [Refusal("empty", "nothing but white space", data)]
         if encoding == "auto":
             start = line.lstrip("\ufeff \t\r\n")[:1]
             if start in ("{", "["):
@@ -124,6 +128,7 @@ class Decoder:
                     line.removeprefix("\ufeff"),
                     self._json_reader(record, is_inner=is_inner).read_object,
                     lambda other: self._line(other, record),
+                    count_max=self._settings.events_per_record_max,
                 )
                 if items is not None:
                     return items
@@ -154,7 +159,7 @@ class Decoder:
             return Decoded((finisher.event(items[0], record, 0),))
         bound = self._settings.events_per_record_max
         if len(items) > bound:
-            detail = f"{len(items) - bound} of {len(items)} events are beyond the bound of {bound}"
+            detail = f"the record holds more than {bound} events; those were kept"
             items = [*items[:bound], Refusal("too-many-events", detail, record.data)]
         events: list[Event] = []
         dead_letters: list[DeadLetter] = []

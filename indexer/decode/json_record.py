@@ -56,11 +56,14 @@ class JsonReader:
         return [Refusal("bad-cloudevent", detail, raw.encode())]
 
 
-def read(data: bytes, text: str, read_object: ReadObject) -> Items:
-    """Return the drafts of a record that is said to be JSON; what is not is refused."""
+def read(data: bytes, text: str, read_object: ReadObject, *, count_max: int) -> Items:
+    """Return the drafts of a record that is said to be JSON; what is not is refused.
+
+    Reading stops once there are more than `count_max`.
+    """
     value = parse(data)
     if not isinstance(value, Refusal):
-        return _read_value(value, text, read_object, _refuse_scalar)
+        return _read_value(value, text, read_object, _refuse_scalar, count_max)
     lines = _lines(text)
     if (
         len(lines) < 2
@@ -74,12 +77,14 @@ def read(data: bytes, text: str, read_object: ReadObject) -> Items:
         if isinstance(inner, Refusal):
             items.append(inner)
         else:
-            items += _read_value(inner, line, read_object, _refuse_scalar)
+            items += _read_value(inner, line, read_object, _refuse_scalar, count_max)
+        if len(items) > count_max:
+            break
     return items
 
 
 def read_if_json(
-    data: bytes, text: str, read_object: ReadObject, read_text: ReadText
+    data: bytes, text: str, read_object: ReadObject, read_text: ReadText, *, count_max: int
 ) -> Items | None:
     """Return the drafts of a record that looks like JSON, or None if it is text after all.
 
@@ -87,7 +92,7 @@ def read_if_json(
     """
     value = parse(data)
     if isinstance(value, dict) or (isinstance(value, list) and _has_object(value)):
-        return _read_value(value, text, read_object, read_text)
+        return _read_value(value, text, read_object, read_text, count_max)
     if not isinstance(value, Refusal):
         return None
     if value.reason != "bad-json":
@@ -104,6 +109,8 @@ def read_if_json(
             continue
         _flush(other, items, read_text)
         items += read_object(inner, line)
+        if len(items) > count_max:
+            break
     _flush(other, items, read_text)
     return items
 
@@ -114,18 +121,27 @@ def _flush(other: list[str], items: Items, read_text: ReadText) -> None:
         other.clear()
 
 
-def _read_value(value: object, text: str, read_object: ReadObject, read_text: ReadText) -> Items:
+def _read_value(
+    value: object, text: str, read_object: ReadObject, read_text: ReadText, count_max: int
+) -> Items:
     if isinstance(value, dict):
         return read_object(value, text)
     if not isinstance(value, list):
-        return [read_text(as_text(value) if value is not None else "null")]
+        return [_read_scalar(value, read_text)]
     items: Items = []
     for element in value:
         if isinstance(element, dict):
             items += read_object(element, "")
         else:
-            items.append(read_text(as_text(element)))
+            items.append(_read_scalar(element, read_text))
+        if len(items) > count_max:
+            break
     return items or [Refusal("empty", "an empty JSON array", text.encode())]
+
+
+def _read_scalar(value: object, read_text: ReadText) -> Draft | Refusal:
+    shown = as_text(value)
+    return read_text(shown) if shown.strip() else Refusal("empty", "an empty string", b'""')
 
 
 def _refuse_scalar(text: str) -> Refusal:

@@ -66,6 +66,8 @@ def read_proto(data: bytes, reading: Reading) -> Items:
         for scope_logs in resource_logs.scope_logs:
             for log in scope_logs.log_records:
                 items.append(_draft(log, resource_logs.resource, scope_logs.scope, reading))
+                if len(items) > reading.settings.events_per_record_max:
+                    return items
     return items or [Refusal("empty", "an OTLP message without log records", data)]
 
 
@@ -81,6 +83,8 @@ def read_json(value: dict[str, object], reading: Reading) -> Items:
             continue
         for scope_logs in _objects(resource_logs, "scopeLogs", "scope_logs"):
             items += _read_scope(scope_logs, resource, reading)
+            if len(items) > reading.settings.events_per_record_max:
+                return items
     if items:
         return items
     return [Refusal("empty", "an OTLP message without log records", write(value).encode())]
@@ -100,6 +104,8 @@ def _read_scope(scope_logs: dict[str, object], resource: Resource, reading: Read
             items.append(_bad(log, error))
         else:
             items.append(_draft(parsed, resource, scope, reading))
+        if len(items) > reading.settings.events_per_record_max:
+            break
     return items
 
 

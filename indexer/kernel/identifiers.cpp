@@ -112,7 +112,8 @@ std::size_t match_ipv6(const Text& text, std::size_t start) {
     }
     if (!has_gap) return groups == 8 ? end : 0;
     const char first = to_lower(text[start]), second = to_lower(text[start + 1]);
-    const bool is_in_use = first == '2' || first == '3' || (first == 'f' && is_one_of(second, "cdef"));
+    const bool is_in_use =
+        first == '2' || first == '3' || (first == 'f' && is_one_of(second, "cdef"));
     return is_in_use && hex_digits_from(text, start, 5) == 4 ? end : 0;
 }
 
@@ -162,9 +163,9 @@ std::size_t match_temporary_name(const Text& text, std::size_t start, std::size_
         const Mixture mix = mixture_of(text, start + 3, word_end);
         return mix.has_upper || mix.digits == 0 ? 0 : word_end;
     }
-    if (length < 6 || length > 12 || text.before(start, 1) != '.') return 0;
-    if (text.before(start, 2) != 'p' || text.before(start, 3) != 'm' || text.before(start, 4) != 't')
-        return 0;
+    if (length < 6 || length > 12) return 0;
+    for (std::size_t back = 1; back <= 4; ++back)
+        if (text.before(start, back) != ".pmt"[back - 1]) return 0;
     const Mixture mix = mixture_of(text, start, word_end);
     return mix.has_lower && mix.has_upper && mix.digits > 0 ? word_end : 0;
 }

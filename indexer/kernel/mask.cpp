@@ -81,8 +81,9 @@ class Scanner {
         if (length >= 10 && mask_if(kToken, match_jwt(text_, at_, end))) return;
         if (classes & kDigit) {
             take_word_with_digit(end, classes);
-        } else if (length != 3 || !is_upper(text_[at_]) || !take_time(match_named_time(text_, at_))) {
-            at_ = end;
+        } else {
+            const bool may_be_name = length == 3 && is_upper(text_[at_]);
+            if (!may_be_name || !take_time(match_named_time(text_, at_))) at_ = end;
         }
     }
 
@@ -310,8 +311,8 @@ class Scanner {
     }
 
     bool is_level(std::size_t i, std::size_t columns) const {
-        for (std::string_view name : {"TRACE", "DEBUG", "INFO", "NOTICE", "WARN", "WARNING", "ERROR",
-                                      "FATAL", "CRITICAL", "SEVERE"})
+        for (std::string_view name : {"TRACE", "DEBUG", "INFO", "NOTICE", "WARN", "WARNING",
+                                      "ERROR", "FATAL", "CRITICAL", "SEVERE"})
             if (text_.has(i, name) && text_.is_boundary(i + name.size())) return true;
         return columns == 2 && is_one_of(text_[i], "VDIWEF") && text_[i + 1] == ' ';
     }

@@ -41,10 +41,8 @@ std::size_t match_offset(const Text& text, std::size_t i) {
     ++i;
     if (!read_number(text, i, 2, 2, 0, 14)) return 0;
     if (text[i] == ':') ++i;
-    std::size_t minutes = i;
-    if (!read_number(text, i, 2, 2, 0, 45) || (text[minutes + 1] != '0' && text[minutes + 1] != '5'))
-        return 0;
-    return text.is_boundary(i) ? i : 0;
+    if (!read_number(text, i, 2, 2, 0, 45)) return 0;
+    return is_one_of(text[i - 1], "05") && text.is_boundary(i) ? i : 0;
 }
 
 std::size_t match_zone_name(const Text& text, std::size_t i) {

@@ -92,7 +92,11 @@ class Shard:
         try:
             with self._environment.begin(buffers=False) as transaction:
                 yield Snapshot(self.path, transaction, self._databases)
-        except (lmdb.CorruptedError, lmdb.PageNotFoundError, DamagedValueError) as error:
+        except lmdb.ReadersFullError as error:
+            raise StorageError(
+                f"{self.path} is being read by {READERS_MAX} transactions; end some processes"
+            ) from error
+        except (lmdb.Error, DamagedValueError) as error:
             raise CorruptShardError(self.path, str(error)) from error
 
     @contextmanager

@@ -146,7 +146,7 @@ def test_what_is_not_read_is_listed_with_its_reason(tmp_path: Path) -> None:
 def test_a_path_that_cannot_be_read_ends_the_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(SourceError, match="missing.log: no such file"):
+    with pytest.raises(SourceError, match=r"missing\.log: no such file"):
         FileSource([tmp_path / "missing.log"], follow=False).start()
     with pytest.raises(SourceError, match="no such file"):
         FileSource([tmp_path / "missing" / "a.log"], follow=True).start()

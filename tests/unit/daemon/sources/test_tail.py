@@ -46,7 +46,7 @@ def test_records_tile_the_file_and_carry_the_crc_up_to_their_ends(tmp_path: Path
     (tmp_path / 'a "b".log').write_bytes(text)
     tail = open_tail(tmp_path / 'a "b".log', TailSettings(labels=(("site", "north"),)))
     records = read_all(tail)
-    assert [r.data for r in records][0] == b"first"
+    assert records[0].data == b"first"
     end = 0
     for record in records:
         assert record.offset == end

@@ -33,6 +33,11 @@ def test_a_blank_record_is_an_empty_dead_letter(decode, data: bytes, encoding: s
     assert decoded.events == ()
 
 
+def test_white_space_of_unicode_is_blank_too(decode) -> None:  # type: ignore[no-untyped-def]
+    for encoding in ("auto", "text", "syslog"):
+        assert decode(b"\xc2\xa0\x1f", encoding=encoding).dead_letters[0].reason == "empty"
+
+
 @pytest.mark.parametrize("encoding", ["auto", "text", "json", "syslog", "note"])
 def test_bytes_that_are_not_utf8_are_a_dead_letter_that_says_where(decode, encoding: str) -> None:  # type: ignore[no-untyped-def]
     (letter,) = decode(b"caf\xe9 au lait", encoding=encoding).dead_letters
@@ -93,7 +98,8 @@ def test_events_beyond_the_bound_are_one_dead_letter(received_ns: int) -> None:
     assert len(decoded.events) == 3
     (letter,) = decoded.dead_letters
     assert (letter.reason, letter.sub) == ("too-many-events", 3)
-    assert "7 of 10" in letter.detail
+    assert "more than 3" in letter.detail
+    assert letter.data == data
 
 
 def test_a_fault_of_ours_is_a_dead_letter(

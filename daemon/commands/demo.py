@@ -1,0 +1,130 @@
+"""`dejalog demo`: indexes a sample of real logs and notes, and asks three questions."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import time
+from dataclasses import dataclass, replace
+from importlib.resources import as_file, files
+from pathlib import Path
+
+from dejalog.daemon.commands.index import index_source, summary
+from dejalog.daemon.config import Settings
+from dejalog.daemon.engine import open_searcher
+from dejalog.daemon.flags import load_settings
+from dejalog.daemon.progress import ProgressLine
+from dejalog.daemon.runner import run_daemon
+from dejalog.daemon.sources.files import FileSource
+from dejalog.daemon.terminal import HitPrinter, View, open_console
+from dejalog.indexer.errors import DataDirectoryError
+from dejalog.indexer.query import SearchRequest
+from dejalog.indexer.search import Searcher
+
+NAME = "demo"
+HELP = "index a sample of real logs and maintenance notes, then ask three questions"
+EXAMPLE = "dejalog demo --keep-running"
+
+#: What the demo's own data directory may hold; anything else in it is somebody's and is not removed.
+_OWN_NAMES = {"manifest.json", "manifest.tmp", "lock", "shards"}
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One question of the demo, and a word that a right answer has."""
+
+    title: str
+    text: str
+    expected: str
+
+
+QUESTIONS = (
+    Question("in words", "engine is getting too hot, what helps?", "overheating"),
+    Question("by a code", "P0420", "P0420 Catalyst"),
+    Question(
+        "by a raw log line, with other times and ids than any line before",
+        "2023-02-11T07:12:09.118402311Z 33.33.33.201 ts-food-service-6d5bdb9c44-zz9xk 15:12:09.117 "
+        "ERROR f.s.FoodServiceImpl#302 TraceID: 0af7651916cd43dd8448eb211c80319c "
+        "SpanID: b7ad6b7169203331 [getAllFood][Get the Get Food Request Failed!]",
+        "Get Food Request Failed",
+    ),
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's own flags."""
+    parser.add_argument(
+        "--keep-running", action="store_true", help="run the daemon on the demo's index afterwards"
+    )
+
+
+def run(parsed: argparse.Namespace) -> int:
+    """Does it; 0 if every question found something."""
+    settings = load_settings(parsed).settings
+    folder = Path(parsed.data or "demo-data")
+    _clear(folder)
+    settings = replace(settings, data=replace(settings.data, directory=str(folder)))
+    _index(settings)
+    with open_searcher(settings) as (_, searcher):
+        answered = [_ask(question, searcher) for question in QUESTIONS]
+    _say_what_next(folder, is_running=parsed.keep_running)
+    if parsed.keep_running:
+        run_daemon(settings, on_ready=lambda server: _say(f"ready on {server.address}"))
+    return 0 if all(answered) else 1
+
+
+def _clear(folder: Path) -> None:
+    if not folder.exists():
+        return
+    if not folder.is_dir() or {path.name for path in folder.iterdir()} - _OWN_NAMES:
+        raise DataDirectoryError(
+            f"{folder} holds something else than a demo; name another directory with --data"
+        )
+    shutil.rmtree(folder)
+
+
+def _index(settings: Settings) -> None:
+    started = time.perf_counter()
+    with as_file(files("dejalog.daemon") / "demo_sample") as sample:
+        _say("Indexing real logs of two microservice systems, work orders and trouble codes ...")
+        source = FileSource([sample], follow=False)
+        with ProgressLine() as progress:
+            totals = index_source(source, settings, progress)
+        source.close()
+    _say(f"{summary(totals)}, in {time.perf_counter() - started:.1f} s.\n")
+
+
+def _ask(question: Question, searcher: Searcher) -> bool:
+    started = time.perf_counter()
+    result = searcher.search(SearchRequest(question.text, limit=2, occurrences=1))
+    milliseconds = (time.perf_counter() - started) * 1000
+    _say(f"--- Has this happened before? Asked {question.title}:")
+    _say(f"    {question.text}\n")
+    printer = HitPrinter(open_console(sys.stdout), View(question.text))
+    best = max((hit.scores.total for hit in result.hits), default=0.0)
+    for rank, hit in enumerate(result.hits, 1):
+        printer.print_hit(rank, hit, best=best)
+    _say(
+        f"    {result.patterns_scored:,} patterns of {result.events_total:,} events searched "
+        f"in {milliseconds:.0f} ms\n"
+    )
+    return bool(result.hits)
+
+
+def _say_what_next(folder: Path, *, is_running: bool) -> None:
+    program = Path(sys.argv[0])
+    command = str(program) if program.name == "dejalog" else "python -m dejalog.daemon"
+    _say("Try next:")
+    _say(f"  {command} search --data {folder} 'hydraulic hose leaking' --kind note -n 5")
+    _say(f"  {command} search --data {folder} --where severity=error -C 2")
+    _say(f"  {command} search --data {folder} P0171 -o json")
+    _say(f"  {command} status --data {folder}")
+    _say(f"  {command} index --data {folder} /var/log")
+    if is_running:
+        _say("\nThe daemon runs until Ctrl-C; ask it with --server instead of --data.")
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from dejalog.indexer.match import best_first, rarity
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+
+@given(
+    hnp.arrays(np.float32, st.integers(0, 30), elements=st.sampled_from([0, 0.25, 0.5, 1])),
+    st.integers(1, 40),
+)
+def test_the_best_come_first_as_in_a_full_sort(totals: np.ndarray, count: int) -> None:
+    chosen = best_first(totals, count)
+    assert len(set(chosen.tolist())) == len(chosen) == min(count, len(totals))
+    assert totals[chosen].tolist() == sorted(totals.tolist(), reverse=True)[:count]
+
+
+def test_a_rare_code_weighs_more_than_a_common_one() -> None:
+    weights = [rarity(found, 1000) for found in (0, 1, 10, 500, 1000)]
+    assert weights == sorted(weights, reverse=True)
+    assert weights[-1] > 0
+
+
+def test_a_filtered_shard_scores_the_patterns_that_are_left_like_an_unfiltered_one(
+    make_index,  # type: ignore[no-untyped-def]
+) -> None:
+    from dejalog.indexer.query import SearchRequest
+
+    maker = make_index()
+    texts = [f"{word} alarm at unit {word[0].upper()}-7" for word in ("boiler", "chiller", "dryer")]
+    maker.add(*(maker.event(t, labels=(("unit", t[0]),)) for t in texts))
+    searcher = maker.searcher()
+    everything = {h.pattern: h.scores for h in searcher.search(SearchRequest("hot dryer")).hits}
+    for text in texts:
+        request = SearchRequest("hot dryer", where=(f"unit={text[0]}",))
+        (hit,) = searcher.search(request).hits
+        assert hit.pattern == text
+        assert hit.scores.semantic == pytest.approx(everything[text].semantic, abs=1e-6)
+        assert hit.scores.pooled == pytest.approx(everything[text].pooled, abs=1e-6)

@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+from dejalog.indexer.append import ShardLimits
+from dejalog.indexer.errors import QueryError
+from dejalog.indexer.event import Kind
+from dejalog.indexer.hit import SearchResult
+from dejalog.indexer.mask import mask_pattern
+from dejalog.indexer.query import Mode, SearchRequest
+
+TEXTS = [
+    "2024-03-01T10:00:00Z pump P-101 tripped on low suction pressure E-1034",
+    "2024-03-01T10:00:05Z pump P-101 tripped on low suction pressure E-1035",
+    "replaced worn bearing in drive end of conveyor motor",
+    "connection from 10.0.0.7:443 refused after 350 attempts",
+    "connection from 10.0.0.9:443 refused after 350 attempts",
+    "hydraulic hose leaking at the boom cylinder",
+    "operator logged in",
+]
+
+
+def texts(result: SearchResult) -> list[str]:
+    return [hit.occurrences[0].event.text for hit in result.hits]
+
+
+@pytest.fixture
+def index(make_index):  # type: ignore[no-untyped-def]
+    maker = make_index()
+    maker.add(*TEXTS)
+    return maker
+
+
+def test_words_find_what_means_the_same(index) -> None:  # type: ignore[no-untyped-def]
+    result = index.searcher().search(SearchRequest("oil dripping from a pipe"))
+    assert texts(result)[0] == TEXTS[5]
+    assert result.events_total == result.events_matched == len(TEXTS)
+
+
+def test_a_code_finds_its_own_line_before_the_one_with_a_similar_code(index) -> None:  # type: ignore[no-untyped-def]
+    for code, expected in (("E-1034", TEXTS[0]), ("E-1035", TEXTS[1])):
+        hit = index.searcher().search(SearchRequest(code)).hits[0]
+        assert hit.occurrences[0].event.text == expected
+        assert hit.scores.exact == 1.0
+
+
+def test_a_masked_value_finds_the_one_event_that_has_it(index) -> None:  # type: ignore[no-untyped-def]
+    for address, expected in (("10.0.0.7:443", TEXTS[3]), ("10.0.0.9:443", TEXTS[4])):
+        hit = index.searcher().search(SearchRequest(address, occurrences=2)).hits[0]
+        assert hit.count == 2
+        assert hit.occurrences[0].event.text == expected
+
+
+def test_a_raw_line_finds_its_pattern_whatever_its_times_and_addresses(index) -> None:  # type: ignore[no-untyped-def]
+    line = "connection from 192.168.77.3:443 refused after 350 attempts"
+    hit = index.searcher().search(SearchRequest(line)).hits[0]
+    assert hit.pattern == mask_pattern(line)[0]
+    assert hit.count == 2
+
+
+def test_a_quoted_string_keeps_only_events_that_hold_it(index) -> None:  # type: ignore[no-untyped-def]
+    searcher = index.searcher()
+    result = searcher.search(SearchRequest('"low suction pressure"'))
+    assert sorted(texts(result)) == sorted(TEXTS[:2])
+    assert result.events_matched == 2
+    assert texts(searcher.search(SearchRequest('pump "10.0.0.9:443"'))) == [TEXTS[4]]
+    assert searcher.search(SearchRequest('"no such words"')).hits == ()
+
+
+def test_times_and_labels_are_decided_before_scores(make_index) -> None:  # type: ignore[no-untyped-def]
+    maker = make_index()
+    event = maker.event
+    maker.add(
+        event("valve stuck", time_ns=100, labels=(("site", "lodz"),)),
+        event("valve stuck", time_ns=200, labels=(("site", "kyiv"),)),
+        event("valve stuck open again", time_ns=300, kind=Kind.NOTE),
+    )
+    search = maker.searcher().search
+
+    def found(**changes: object) -> list[tuple[int, int, int]]:
+        result = search(SearchRequest("valve stuck", **changes))  # type: ignore[arg-type]
+        return [(hit.count, hit.first_seen_ns, hit.last_seen_ns) for hit in result.hits]
+
+    assert found() == [(2, 100, 200), (1, 300, 300)]
+    assert found(since_ns=200) == [(1, 200, 200), (1, 300, 300)]
+    assert found(until_ns=200) == [(1, 100, 100)]
+    assert found(where=("site=kyiv",)) == [(1, 200, 200)]
+    assert found(where=("kind=note",)) == [(1, 300, 300)]
+    assert search(SearchRequest("valve stuck site=lodz")).hits[0].count == 1
+
+
+def test_without_words_the_newest_come_first(make_index) -> None:  # type: ignore[no-untyped-def]
+    maker = make_index()
+    maker.add("alpha happened", "beta happened", "gamma happened", "alpha happened")
+    result = maker.searcher().search(SearchRequest("", where=("kind=log",)))
+    assert texts(result) == ["alpha happened", "gamma happened", "beta happened"]
+
+
+def test_a_pattern_of_several_shards_is_one_hit(make_index) -> None:  # type: ignore[no-untyped-def]
+    maker = make_index(ShardLimits(events_max=2))
+    for number in range(3):
+        maker.add(f"job 88000{number} failed", "disk is full")
+    assert len(maker.directory.shards) == 3
+    result = maker.searcher().search(SearchRequest("failed job", occurrences=5))
+    assert result.shards_searched == 3
+    hit = result.hits[0]
+    assert hit.count == 3
+    assert [o.event.text for o in hit.occurrences] == [f"job 88000{n} failed" for n in (2, 1, 0)]
+    assert len({o.event_id for h in result.hits for o in h.occurrences}) == 6
+
+
+def test_what_is_committed_is_found_before_the_word_index_has_it(make_index) -> None:  # type: ignore[no-untyped-def]
+    """The word index may lag: meaning finds the event at once, and so does a quoted string."""
+    maker = make_index()
+    maker.add("first line")
+    searcher = maker.searcher()
+    assert len(searcher.search(SearchRequest("line")).hits) == 1
+    maker.add("gearbox noise at unit 4711-0815-55", is_indexed=False)
+    assert "gearbox" in texts(searcher.search(SearchRequest("grinding transmission")))[0]
+    assert len(searcher.search(SearchRequest('"gearbox noise"')).hits) == 1
+    assert len(searcher.search(SearchRequest('"4711-0815-55"')).hits) == 1
+
+
+def test_meaning_is_maxsim_over_what_is_stored(index) -> None:  # type: ignore[no-untyped-def]
+    """The oracle: every stored pattern encoded anew, in float, one by one."""
+    question = "motor bearing change"
+    result = index.searcher().search(SearchRequest(question, limit=10, mode=Mode.SEMANTIC))
+    query = index.encoder.encode_query(question)
+    for hit in result.hits:
+        encoded = index.encoder.encode_patterns([hit.pattern])[0]
+        expected = (query.vectors @ encoded.vectors.T).max(axis=1).mean()
+        assert hit.scores.semantic == pytest.approx(float(expected), abs=0.03)
+        assert hit.scores.pooled == pytest.approx(float(query.pooled @ encoded.pooled), abs=0.03)
+    totals = [hit.scores.total for hit in result.hits]
+    assert totals == sorted(totals, reverse=True)
+
+
+def test_the_lexical_mode_returns_only_what_shares_a_word(index) -> None:  # type: ignore[no-untyped-def]
+    result = index.searcher().search(SearchRequest("bearing", mode=Mode.LEXICAL))
+    assert texts(result) == [TEXTS[2]]
+    assert index.searcher().search(SearchRequest("giraffe", mode=Mode.LEXICAL)).hits == ()
+
+
+def test_evidence_points_at_words(index) -> None:  # type: ignore[no-untyped-def]
+    question = "pump E-1034 pressure"
+    hit = index.searcher().search(SearchRequest(question)).hits[0]
+    text = hit.occurrences[0].event.text
+    pairs = {
+        (question[e.query_start : e.query_end], text[e.text_start : e.text_end]): e.similarity
+        for e in hit.evidence
+    }
+    assert pairs[("E-1034", "E-1034")] == 1.0
+    assert pairs[("pump", "pump")] > 0.5
+    assert pairs[("pressure", "pressure")] > 0.5
+
+
+def test_an_empty_index_has_no_hits(make_index) -> None:  # type: ignore[no-untyped-def]
+    assert make_index().searcher().search(SearchRequest("anything")).hits == ()
+
+
+def test_a_query_that_cannot_be_read_is_refused(index) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(QueryError):
+        index.searcher().search(SearchRequest("x", where=("severity>=loud",)))
+
+
+def test_a_deadline_that_has_passed_ends_the_search(index) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(TimeoutError):
+        index.searcher().search(SearchRequest("x"), deadline=time.monotonic() - 1)
+
+
+def test_random_bytes_as_a_query_do_no_harm(index) -> None:  # type: ignore[no-untyped-def]
+    random = np.random.default_rng(11)
+    searcher = index.searcher()
+    for _ in range(30):
+        text = random.integers(0, 0x250, 40).astype(np.uint32).tobytes().decode("utf-32-le")
+        try:
+            searcher.search(SearchRequest(text, limit=2))
+        except QueryError:
+            continue

@@ -1,0 +1,136 @@
+import pytest
+
+from dejalog.indexer.terms import (
+    MAX_DOCUMENT_TERMS,
+    MAX_QUERY_TERMS,
+    MAX_TERM_CHARS,
+    document_terms,
+    index_terms,
+    is_code_shaped,
+    query_terms,
+    word_terms,
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Pump LEAKS", ["pump", "leaks", "leak"]),
+        ("E-1034", ["e-1034", "e", "1034"]),
+        ("P0420", ["p0420", "0420"]),
+        ("SRVE0255E", ["srve0255e", "srve", "0255"]),
+        ("BadUserAccessDenied", ["baduseraccessdenied", "bad", "user", "access", "denied", "deni"]),
+        ("XMLHttpRequest", ["xmlhttprequest", "xml", "http", "request"]),
+        ("10.0.0.7:443", ["10.0.0.7:443", "10.0.0.7", "443"]),
+        ("0x80070005", ["0x80070005"]),
+        ("88ebfbcebbbc0884eabd9178e1808940", ["88ebfbcebbbc0884eabd9178e1808940"]),
+        ("8a533bf9-bd12-4608-a8eb-606890982448", ["8a533bf9-bd12-4608-a8eb-606890982448"]),
+        ("blk_-16089", ["blk_-16089", "blk", "16089"]),
+        ("ts-order-pod", ["ts-order-pod", "ts", "order", "pod"]),
+        ("12:30:05.123", ["12:30:05.123"]),
+        ("__init__", ["init"]),
+        ("a=b,c;d|e", ["a", "b", "c", "d", "e"]),
+        ("E\u20111034", ["e-1034", "e", "1034"]),
+        ("STRASSE Stra\u00dfe", ["strasse", "strass", "strasse", "strass"]),
+        ("\u8ba1\u7b97\u65f6", ["\u8ba1\u7b97\u65f6", "\u8ba1\u7b97", "\u7b97\u65f6"]),
+        ("\u0939\u093f\u0928\u094d\u0926\u0940", ["\u0939\u093f\u0928\u094d\u0926\u0940"]),
+        ("... --- ___ \t\n", []),
+        ("", []),
+    ],
+)
+def test_text_is_cut_into_the_terms_that_the_rules_name(text: str, expected: list[str]) -> None:
+    assert index_terms(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("query", "document"),
+    [
+        ("access denied", "BadUserAccessDenied"),
+        ("BadUserAccessDenied", "user access denied"),
+        ("order", "ts-order-service-6mp2b"),
+        ("10.0.0.7", "from 10.0.0.7:443 refused"),
+        ("leaking", "pump leaks"),
+        ("e-1034", "FAULT E-1034."),
+        ("E1034", "E-1034"),
+        ("getTickets", "get tickets"),
+    ],
+)
+def test_a_query_meets_a_document_in_any_form(query: str, document: str) -> None:
+    assert {term.text for term in query_terms(query)} & set(index_terms(document))
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        *("E-1034", "P0420", "0x80070005", "SRVE0255E", "10.0.0.7:443", "blk_-16089"),
+        *("88ebfbcebbbc0884eabd9178e1808940", "ts-order-service", "PH639", "2147483647"),
+        *("NullPointerException", "max_connections", "TravelServiceImpl#459"),
+    ],
+)
+def test_what_is_meant_exactly_is_code_shaped(token: str) -> None:
+    assert is_code_shaped(token)
+    assert [term.text for term in query_terms(token) if term.is_code] == [token.lower()]
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        *("pump", "LEAK", "and/or", "re-build", "24v", "10mm", "2nd", "3.75", "3", "1034"),
+        *("WiFi", "12:30:05", "2023-01-29", "2023-01-29T08:48:16.546Z", "\u8ba1\u7b97\u65f6"),
+    ],
+)
+def test_words_quantities_and_times_are_not_code_shaped(token: str) -> None:
+    assert not is_code_shaped(token)
+    assert not any(term.is_code for term in query_terms(token))
+
+
+def test_codes_are_never_stemmed() -> None:
+    assert index_terms("node1s") == ["node1s", "node", "1"]
+    assert index_terms("E1034ings")[0] == "e1034ings"
+    assert "sensors-ing" in index_terms("sensors-ing")
+    assert not {"e1034ing", "e1034", "sensor-ing"} & set(index_terms("E1034ings sensors-ing"))
+
+
+def test_query_terms_point_at_the_words_they_came_from() -> None:
+    text = "why  BadUserAccessDenied on 10.0.0.7:443?"
+    spans = {term.text: text[term.start : term.end] for term in query_terms(text)}
+    assert spans["why"] == "why"
+    assert spans["access"] == "Access"
+    assert spans["10.0.0.7:443"] == "10.0.0.7:443"
+    assert spans["10.0.0.7"] == "10.0.0.7"
+    assert spans["443"] == "443"
+
+
+def test_a_query_term_is_listed_once_with_its_highest_weight() -> None:
+    by_text = {term.text: term for term in query_terms("PH639 639 leaks leak")}
+    assert by_text["639"].weight == 1
+    assert by_text["leak"].weight == 1
+    assert by_text["leaks"].weight == 1
+    assert query_terms("PH639")[1].weight < query_terms("getTickets")[-1].weight < 1
+
+
+def test_forms_are_kept_apart_from_the_words_as_they_stand() -> None:
+    terms = document_terms("Leaking E-1034 pump")
+    assert terms.words == ["leaking", "e", "1034", "pump"]
+    assert terms.forms == ["leak", "e-1034", "pump"]
+
+
+def test_words_of_a_quote_are_words_of_whatever_contains_it() -> None:
+    quote = "order-service started"
+    document = "ts-order-service started on 10.0.0.7"
+    assert set(word_terms(quote)) <= set(word_terms(document))
+    assert not set(index_terms(quote)) <= set(index_terms(document))
+
+
+def test_a_blob_gives_no_term_longer_than_the_bound() -> None:
+    assert index_terms("Q" * 5_000) == []
+    path = "/".join(["dir"] * 1_000)
+    assert set(index_terms(path)) == {"dir"}
+    assert max(map(len, index_terms("ab/" * 20_000))) <= MAX_TERM_CHARS
+
+
+def test_the_number_of_terms_is_bounded() -> None:
+    text = " ".join(f"word{i}" for i in range(40_000))
+    assert len(index_terms(text)) == MAX_DOCUMENT_TERMS
+    assert max(map(len, document_terms(text))) == MAX_DOCUMENT_TERMS
+    assert len(query_terms(text)) == MAX_QUERY_TERMS
