@@ -25,13 +25,16 @@ class LexicalWorker:
         self._directory = directory
         self._on_failure = on_failure
         self._open: dict[int, LexicalIndex] = {}
+        self._reached: dict[int, int] = {}
+        self._complete: set[int] = set()
         self._news = Flag()
         self._stop = Flag()
         self._thread = Thread(target=self._run, name="lexical")
 
     def start(self) -> None:
-        """Begins, with whatever a crash has left undone."""
-        self._news.set()
+        """Makes every index usable, then begins with whatever a crash has left undone."""
+        for shard in self._directory.shards:
+            self._index(shard)
         self._thread.start()
 
     def notify(self) -> None:
@@ -48,11 +51,10 @@ class LexicalWorker:
         """Committed events that are not in the lexical index yet."""
         lag = 0
         for shard in self._directory.shards:
+            first = shard.header.first_event
             with shard.snapshot() as snapshot:
-                end = shard.header.first_event + snapshot.counters().events
-            index = self._open.get(shard.header.shard)
-            reached = shard.header.first_event if index is None else index.events_indexed
-            lag += max(0, end - max(reached, shard.header.first_event))
+                events = snapshot.counters().events
+            lag += max(0, first + events - self._reached.get(shard.header.shard, first))
         return lag
 
     def _run(self) -> None:
@@ -60,9 +62,7 @@ class LexicalWorker:
             while True:
                 self._news.clear()  # Before looking at the rest, or a notice could be lost.
                 is_last = self._stop.is_set()
-                for shard in self._directory.shards:
-                    while catch_up(shard, self._index(shard)):
-                        pass
+                self._catch_up()
                 if is_last:
                     break
                 self._news.wait()
@@ -71,6 +71,21 @@ class LexicalWorker:
         finally:
             for index in self._open.values():
                 index.close()
+
+    def _catch_up(self) -> None:
+        shards = self._directory.shards
+        for shard in shards:
+            number = shard.header.shard
+            if number in self._complete:
+                continue
+            index = self._index(shard)
+            while catch_up(shard, index):
+                self._reached[number] = index.events_indexed
+            self._reached[number] = index.events_indexed
+            if shard is not shards[-1]:
+                # Nothing will be added any more, and an open index holds threads.
+                self._open.pop(number).close()
+                self._complete.add(number)
 
     def _index(self, shard: Shard) -> LexicalIndex:
         number = shard.header.shard

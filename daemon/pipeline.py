@@ -145,7 +145,7 @@ class Pipeline:
             pending.started_s = time.monotonic()
         pending.records += 1
         pending.size_bytes += len(record.data)
-        if record.next_offset <= self._offsets.get(key, -1):
+        if record.offset < self._offsets.get(key, record.offset):
             pending.skipped += 1  # Delivered again; its events are stored already.
             return
         self._offsets[key] = record.next_offset

@@ -16,6 +16,7 @@ from rich.progress import (
 )
 
 from dejalog.daemon.engine import RateMeter
+from dejalog.daemon.excerpt import grouped
 from dejalog.daemon.pipeline import Totals
 from dejalog.daemon.sources.source import Progress as SourceProgress
 
@@ -60,8 +61,8 @@ class ProgressLine:
         """Shows what has been stored and read."""
         self._rate.add(totals.events)
         counts = (
-            f"{totals.events:,} events  {totals.new_patterns:,} new patterns  "
-            f"{self._rate.rate():,.0f}/s"
+            f"{grouped(totals.events)} events  {grouped(totals.new_patterns)} new patterns  "
+            f"{grouped(round(self._rate.rate()))}/s"
         )
         self._progress.update(
             self._task,

@@ -28,7 +28,7 @@ from dejalog.daemon.pipeline import Pipeline, Totals
 from dejalog.daemon.server import Server
 from dejalog.daemon.sources.files import FileSource
 from dejalog.daemon.sources.push import PushSource
-from dejalog.daemon.sources.source import Source
+from dejalog.daemon.sources.source import Skipped, Source
 from dejalog.indexer.search import Searcher
 from dejalog.indexer.status import IndexStatus
 
@@ -54,6 +54,7 @@ class _Daemon:
         self._stored = [0] * len(sources)
         self._pipelines = [self._pipeline(number) for number in range(len(sources))]
         self._rate = RateMeter()
+        self._reported: set[Skipped] = set()
         self._failures: list[BaseException] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._is_over = asyncio.Event()
@@ -109,6 +110,15 @@ class _Daemon:
         self._stored[number] = totals.events
         self._rate.add(sum(self._stored))
         self._lexical.notify()
+        self._report()
+
+    def _report(self) -> None:
+        """Says once of each path that it is not read, and why."""
+        files = self._files
+        for item in [*files.skipped(), *files.problems()] if files is not None else []:
+            if item not in self._reported:
+                self._reported.add(item)
+                sys.stderr.write(f"dejalog: not read: {item.path}: {item.reason}\n")
 
     def _fail(self, error: BaseException) -> None:
         self._failures.append(error)
@@ -133,12 +143,8 @@ class _Daemon:
 def _file_source(settings: Settings) -> FileSource | None:
     if not settings.sources.files:
         return None
-    source = FileSource(
+    return FileSource(
         [Path(path).expanduser() for path in settings.sources.files],
         follow=True,
         record_bytes_max=settings.sources.record_bytes_max,
     )
-    source.start()
-    for skipped in source.skipped():
-        sys.stderr.write(f"dejalog: not read: {skipped.path}: {skipped.reason}\n")
-    return source

@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.text import Text
 
 from dejalog.daemon.excerpt import (
+    SIMILARITY_MIN,
     Mark,
     WordPair,
     grouped,
@@ -200,7 +201,7 @@ class HitPrinter:
             line = Text(_INDENT).append("       " if index else "words: ", "dim")
             line.append(visible_line(query[pair.query_start : pair.query_end]), "cyan")
             line.append(" -> ", "dim")
-            style = _EXACT_STYLE if pair.is_exact else _MEANING_STYLE
+            style = _style(pair)
             line.append(visible_line(event.text[pair.text_start : pair.text_end]), style)
             self._line(line.append(f" {_similarity(pair.similarity)}"))
         number = hit.occurrences[0].event_id
@@ -261,6 +262,12 @@ def _scores(scores: Scores) -> str:
         f"meaning {scores.semantic:.2f}, whole text {scores.pooled:.2f}, "
         f"words {scores.lexical:.2f}, codes {scores.exact:.2f}"
     )
+
+
+def _style(pair: WordPair) -> str:
+    if pair.is_exact:
+        return _EXACT_STYLE
+    return _MEANING_STYLE if pair.similarity >= SIMILARITY_MIN else ""
 
 
 def _similarity(similarity: float) -> str:

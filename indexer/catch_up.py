@@ -6,6 +6,7 @@ committed above the index's watermark, so the index may lag the truth but cannot
 
 from __future__ import annotations
 
+import re
 from itertools import islice
 from pathlib import Path
 
@@ -21,6 +22,9 @@ LEXICAL_NAME = "lexical"
 _TIME_TYPES = frozenset(
     index for index, name in enumerate(PLACEHOLDERS) if name in {"<time>", "<date>", "<duration>"}
 )
+
+#: A placeholder is no word of the text.
+_PLACEHOLDER = re.compile("|".join(map(re.escape, PLACEHOLDERS)))
 
 #: Text blocks that become one transaction of the lexical index: about 16 k short events.
 _BLOCKS_PER_STEP = 32
@@ -55,7 +59,7 @@ def catch_up(shard: Shard, index: LexicalIndex) -> int:
         if is_current:
             return 0
         patterns = [
-            (first + offset, text)
+            (first + offset, _PLACEHOLDER.sub(" ", text))
             for first, texts in snapshot.patterns_from(index.patterns_indexed)
             for offset, text in enumerate(texts)
         ]

@@ -31,7 +31,7 @@ from dejalog.indexer.render import Rendered, render
 
 #: Tokens in one batch, padding included: larger batches are no faster on a small CPU and their
 #: working memory (about 12 kB for each token) grows with them.
-BATCH_TOKENS = 2048
+BATCH_TOKENS = 1024
 
 #: A longer text than this for each token that is kept is cut before the tokenizer sees it, so that
 #: one huge line costs no more than a long one. Words and codes run at 2 to 6 characters a token.
@@ -147,7 +147,8 @@ class Encoder:
         trimmed = rendered.text.strip()
         if self._config.do_lower_case:
             trimmed = _lower(trimmed)
-        encoding = self._tokenizer.encode(trimmed)
+        # A lone surrogate, which no tokenizer takes, becomes one question mark.
+        encoding = self._tokenizer.encode(trimmed.encode("utf-8", "replace").decode())
         space = recipe.length - (recipe.prefix_id is not None)
         rows, is_cut = _cut(encoding, space)
         ids = [encoding.ids[row] for row in rows]
@@ -206,7 +207,8 @@ class Encoder:
         """Runs the model once, so that a wrong one is found at the start, and returns its sizes."""
         try:
             probe = self.encode_query("probe")
-        except (RuntimeError, ValueError) as error:
+        # The runtime raises classes of its own, derived from Exception alone.
+        except Exception as error:
             raise ModelError(path, f"the model does not run: {error}") from error
         dim, pooled_dim = probe.vectors.shape[-1], probe.pooled.shape[-1]
         wanted = self._config.embedding_dim

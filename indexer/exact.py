@@ -19,7 +19,7 @@ from dejalog.indexer.mask import mask_pattern
 from dejalog.indexer.store.events import EventReader
 from dejalog.indexer.store.shard import Snapshot
 from dejalog.indexer.store.view import ShardArrays
-from dejalog.indexer.terms import index_terms
+from dejalog.indexer.terms import index_terms, word_terms
 
 #: Texts that one query reads per shard to check a quoted string, about 0.2 s of work.
 READ_EVENTS_MAX = 50_000
@@ -67,11 +67,10 @@ def match_exact(
 def _candidates(needle: str, arrays: ShardArrays, lexical: LexicalIndex) -> NDArray[np.bool_]:
     count = len(arrays.columns.times)
     candidates = np.ones(count, np.bool_)
-    terms = list(dict.fromkeys(index_terms(needle)))
-    for term in terms:
-        # A compound may lie half in the pattern and half in a value; its smallest parts do not.
-        if not any(other != term and other in term for other in terms):
-            candidates &= events_with_term(term, arrays, lexical)
+    # A compound may lie half in the pattern and half in a value; its single words do not.
+    words = (word for piece in _pieces(needle) for word in word_terms(piece))
+    for word in dict.fromkeys(words):
+        candidates &= events_with_term(word, arrays, lexical)
     reached = max(0, lexical.events_indexed - arrays.header.first_event)
     candidates[reached:] = True
     return candidates

@@ -13,6 +13,7 @@ from pathlib import Path
 from dejalog.daemon.commands.index import index_source, summary
 from dejalog.daemon.config import Settings
 from dejalog.daemon.engine import open_searcher
+from dejalog.daemon.excerpt import grouped
 from dejalog.daemon.flags import load_settings
 from dejalog.daemon.progress import ProgressLine
 from dejalog.daemon.runner import run_daemon
@@ -106,7 +107,7 @@ def _ask(question: Question, searcher: Searcher) -> bool:
     for rank, hit in enumerate(result.hits, 1):
         printer.print_hit(rank, hit, best=best)
     _say(
-        f"    {result.patterns_scored:,} patterns of {result.events_total:,} events searched "
+        f"    {grouped(result.patterns_scored)} patterns of {grouped(result.events_total)} events searched "
         f"in {milliseconds:.0f} ms\n"
     )
     return bool(result.hits)

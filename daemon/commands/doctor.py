@@ -15,6 +15,7 @@ from importlib.metadata import version
 
 from dejalog.daemon import config
 from dejalog.daemon.engine import data_path, index_status, open_encoder
+from dejalog.daemon.excerpt import grouped
 from dejalog.daemon.flags import load_settings
 from dejalog.indexer.errors import DejalogError
 from dejalog.indexer.mask import mask
@@ -79,7 +80,7 @@ def _disk(settings: config.Settings) -> tuple[str, str]:
     path = data_path(settings)
     existing = next(p for p in (path, *path.parents) if p.exists())
     free = shutil.disk_usage(existing).free
-    text = f"{free >> 20:,} MiB free at {existing}"
+    text = f"{grouped(free >> 20)} MiB free at {existing}"
     if not os.access(existing, os.W_OK):
         return "fail", f"{existing} cannot be written by this user"
     if free < settings.data.disk_free_bytes_min:
@@ -128,8 +129,11 @@ def _index(settings: config.Settings) -> tuple[str, str]:
     with DataDirectory.open(path, is_writable=False) as directory:
         status = index_status(directory)
     writer = "being written now" if is_being_written(path) else "nobody is writing"
-    text = f"{status.events:,} events, {status.patterns:,} patterns, {status.shards} shards"
-    return "ok", f"{text}, {status.bytes_on_disk >> 20:,} MiB, {writer}"
+    text = (
+        f"{grouped(status.events)} events, {grouped(status.patterns)} patterns, "
+        f"{status.shards} shards"
+    )
+    return "ok", f"{text}, {grouped(status.bytes_on_disk >> 20)} MiB, {writer}"
 
 
 _CHECKS: dict[str, Callable[[config.Settings], tuple[str, str]]] = {

@@ -40,12 +40,13 @@ def run(parsed: argparse.Namespace) -> int:
     settings = load_settings(parsed).settings
     if parsed.model:
         settings = replace(settings, encoder=replace(settings.encoder, bundle=parsed.model))
+    tasks = [read_task(folder) for folder in parsed.tasks]
     encoder = open_encoder(settings)
     modes = [Mode(mode) for mode in parsed.mode or [Mode.HYBRID.value]]
     if parsed.output == "text":
         sys.stdout.write(_HEADINGS)
-    for folder in parsed.tasks:
-        for outcome in evaluate(read_task(folder), modes, encoder, settings):
+    for task in tasks:
+        for outcome in evaluate(task, modes, encoder, settings):
             sys.stdout.write(_json(outcome) if parsed.output == "json" else _row(outcome))
             sys.stdout.flush()
     return 0

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from dejalog.daemon.config import Settings
 from dejalog.daemon.engine import disk_gate, open_decoder, open_writable
+from dejalog.daemon.excerpt import grouped
 from dejalog.daemon.flags import load_settings
 from dejalog.daemon.lexical_worker import LexicalWorker
 from dejalog.daemon.pipeline import Pipeline, Totals
@@ -17,6 +18,7 @@ from dejalog.daemon.progress import ProgressLine
 from dejalog.daemon.sources.files import FileSource
 from dejalog.daemon.sources.source import Source
 from dejalog.daemon.sources.stdin import StdinSource
+from dejalog.indexer.errors import ConfigError
 
 NAME = "index"
 HELP = "index files, directories, .gz files or standard input; a second run adds only what is new"
@@ -80,11 +82,11 @@ def index_source(
 def summary(totals: Totals) -> str:
     """What a run stored, in one sentence."""
     text = (
-        f"{totals.events:,} events and {totals.dead_letters:,} dead letters from "
-        f"{totals.records:,} records; {totals.new_patterns:,} new patterns"
+        f"{grouped(totals.events)} events and {grouped(totals.dead_letters)} dead letters from "
+        f"{grouped(totals.records)} records; {grouped(totals.new_patterns)} new patterns"
     )
     if totals.skipped_records:
-        text += f"; {totals.skipped_records:,} records were there already"
+        text += f"; {grouped(totals.skipped_records)} records were there already"
     return text
 
 
@@ -92,7 +94,7 @@ def _source(parsed: argparse.Namespace, settings: Settings) -> Source:
     if parsed.paths == ["-"]:
         return StdinSource(sys.stdin.buffer, partition=parsed.name)
     if "-" in parsed.paths:
-        parsed.parser.error("- (standard input) cannot be read together with files")
+        raise ConfigError("PATH", "-", "standard input cannot be read together with files")
     return FileSource(
         [Path(path) for path in parsed.paths],
         follow=parsed.follow,

@@ -71,12 +71,13 @@ def _rows(status: IndexStatus, settings: Settings | None, zone: tzinfo | None) -
         _row("ingest rate", _ingest_rate(status, is_daemon=settings is None)),
         _row("known patterns", _known_patterns(status)),
         _row("on disk", _on_disk(status, settings)),
-        _row("oldest event", _reach(status, zone)),
+        _row("oldest event", _when(status.oldest_ns, zone)),
+        _row("newest event", _when(status.newest_ns, zone)),
     ]
 
 
 def _row(name: str, value: str) -> Text:
-    return Text(f"  {name:<16}", "cyan").append(value, "")
+    return Text().append(f"  {name:<16}", "cyan").append(value)
 
 
 def _lag(status: IndexStatus) -> str:
@@ -109,16 +110,12 @@ def _on_disk(status: IndexStatus, settings: Settings | None) -> str:
     return text
 
 
-def _reach(status: IndexStatus, zone: tzinfo | None) -> str:
-    if status.oldest_ns is None or status.newest_ns is None:
+def _when(time_ns: int | None, zone: tzinfo | None) -> str:
+    if time_ns is None:
         return "no events yet"
     now_ns = time.time_ns()
-    oldest, newest = status.oldest_ns, status.newest_ns
-    text = (
-        f"{format_time(oldest, zone)} ({format_age(oldest, now_ns)}), "
-        f"newest {format_time(newest, zone)} ({format_age(newest, now_ns)})"
-    )
-    return text + (": a clock is ahead" if newest > now_ns else "")
+    text = f"{format_time(time_ns, zone)}, {format_age(time_ns, now_ns)}"
+    return text + (": a clock is ahead" if time_ns > now_ns else "")
 
 
 def _counted(count: int, name: str) -> str:

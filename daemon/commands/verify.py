@@ -6,6 +6,7 @@ import argparse
 import sys
 
 from dejalog.daemon.engine import data_path
+from dejalog.daemon.excerpt import grouped
 from dejalog.daemon.flags import load_settings
 from dejalog.indexer.store.directory import DataDirectory, is_being_written
 from dejalog.indexer.verify import verify
@@ -37,7 +38,7 @@ def run(parsed: argparse.Namespace) -> int:
         sys.stdout.write(problem + "\n")
     sys.stdout.write(
         f"{'clean' if report.is_clean else f'{len(report.problems)} problems'}: "
-        f"{report.shards} shards, {report.events:,} events, {report.patterns:,} patterns, "
-        f"{report.dead_letters:,} dead letters\n"
+        f"{report.shards} shards, {grouped(report.events)} events, "
+        f"{grouped(report.patterns)} patterns, {grouped(report.dead_letters)} dead letters\n"
     )
     return 0 if report.is_clean else 3

@@ -31,6 +31,9 @@ READY_MAX = 4096
 #: A quarter of the usual limit of 1,024 descriptors for a process.
 OPEN_FILES_MAX = 256
 
+#: Why a file is closed that was silent for long.
+PARKED = Nothing()
+
 
 @dataclass(slots=True)
 class _Followed:
@@ -45,7 +48,7 @@ class _Unchanged:
 
     size_bytes: int
     modified_ns: int
-    why: Nothing = Nothing()
+    why: Nothing = PARKED
 
     def covers(self, found: Found) -> bool:
         return (self.size_bytes, self.modified_ns) == (found.size_bytes, found.modified_ns)

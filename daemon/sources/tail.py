@@ -140,22 +140,24 @@ class Tail:
         source, partition, labels = self._settings.source, self.partition, self._labels
         encoding, advance = self._settings.encoding, self._prefix.advance
         state_start, state_end = self._state_start, self._state_end
-        records = []
-        crc = self._crc
+        records: list[Record] = []
+        add = records.append
+        start, start_crc, end, crc = self._crc
         for frame in frames:
-            offset = frame.end
-            value = advance(offset)
+            next_offset = frame.end
+            value = advance(next_offset)
             if value >= 0:
-                crc = (crc[2], crc[3], offset, value)
-            state = f"{state_start}{crc[0]},{crc[1]},{crc[2]},{crc[3]}{state_end}"
-            records.append(
+                start, start_crc, end, crc = end, crc, next_offset, value
+            add(
                 Record(
-                    source, partition, frame.start, offset, frame.data, received_at_ns,
-                    encoding, (), labels, state, frame.size_bytes, frame.fault,
+                    source, partition, frame.start, next_offset, frame.data, received_at_ns,
+                    encoding, (), labels,
+                    f"{state_start}{start},{start_crc},{end},{crc}{state_end}",
+                    frame.size_bytes, frame.fault,
                 )
             )  # fmt: skip
         if records:
-            self._crc, self._offset = crc, records[-1].next_offset
+            self._crc, self._offset = (start, start_crc, end, crc), next_offset
         return self._hold_last(records) if self.reader.is_gzip else records
 
     def _hold_last(self, records: list[Record]) -> list[Record]:
@@ -218,24 +220,24 @@ class PrefixCrc:
     def __init__(self, offset: int, crc: int, kept_bytes_max: int) -> None:
         self._offset, self._crc = offset, crc
         self._kept_bytes_max = kept_bytes_max + 2 * PIECE_BYTES
-        self._view = memoryview(b"")
+        self._data, self._at = b"", 0
 
     def feed(self, data: bytes) -> None:
         """Appends bytes of the stream."""
-        self._view = memoryview(self._view.tobytes() + data if len(self._view) else data)
-        excess = len(self._view) - self._kept_bytes_max
+        self._data, self._at = self._data[self._at :] + data, 0
+        excess = len(self._data) - self._kept_bytes_max
         if excess > 0:
             self.advance(self._offset + excess)
 
     def advance(self, end: int) -> int:
         """Returns the CRC of the first `end` bytes, or -1 if they are no longer kept."""
-        count = end - self._offset
-        if count < 0:
+        start = self._at
+        stop = start + end - self._offset
+        if stop < start:
             return -1
-        self._crc = zlib.crc32(self._view[:count], self._crc)
-        self._view = self._view[count:]
-        self._offset = end
-        return self._crc
+        self._at, self._offset = stop, end
+        self._crc = crc = zlib.crc32(self._data[start:stop], self._crc)
+        return crc
 
 
 def is_text(head: bytes) -> bool:

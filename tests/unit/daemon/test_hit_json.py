@@ -110,7 +110,8 @@ def test_a_hit_without_occurrences_has_no_texts_to_quote() -> None:
     bare = Hit("00", "p", HIT.scores, 1, 1, 1, (), HIT.evidence)
     value = hit_to_json(1, bare, "pump")
     assert value["occurrences"] == []
-    assert [e["text"] for e in value["evidence"]] == [""]  # type: ignore[union-attr,index,call-overload]
+    line = json.loads(to_line(value))
+    assert [each["text"] for each in line["evidence"]] == [""]
 
 
 STATUS = IndexStatus("/data", "1.2.3", "f00d", 7, 3, 40, 1, 2, 4096, 1, None, 6, 0.5, 0.25)

@@ -3,6 +3,8 @@ from __future__ import annotations
 import argparse
 import importlib.metadata
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -44,7 +46,7 @@ def data(tmp_path: Path, encoder: Encoder) -> Path:
     return folder
 
 
-def test_the_report_is_five_numbers_in_words(
+def test_the_report_is_a_few_numbers_in_words(
     data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert status.run(parse("--data", str(data))) == 0
@@ -53,20 +55,37 @@ def test_the_report_is_five_numbers_in_words(
     assert lines[1].startswith("1 200 events are 2 patterns (")
     assert lines[1].endswith(" token vectors) in 1 shard; 1 dead letter")
     names = [line[2:18].strip() for line in lines[2:]]
-    assert names == ["lag", "ingest rate", "known patterns", "on disk", "oldest event"]
+    assert names == [
+        "lag", "ingest rate", "known patterns", "on disk", "oldest event", "newest event",
+    ]  # fmt: skip
     assert "1 200 events stored and found by meaning, but not yet by words" in lines[2]
     assert "only the daemon knows" in lines[3]
     assert "99.8 % of events needed no encoding" in lines[4]
     assert " bytes an event; " in lines[5]
     assert "ingest stops at 256.0 MiB" in lines[5]
-    assert "2022-08-22 05:18:16.000 +00:00 (" in lines[6]
+    assert "2022-08-22 05:18:16.000 +00:00, " in lines[6]
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from dejalog.indexer.store.directory import DataDirectory
+with DataDirectory.open(Path(sys.argv[1]), is_writable=True):
+    print("ready", flush=True)
+    sys.stdin.read()
+"""
 
 
 def test_it_works_while_another_process_writes(
     data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with DataDirectory.open(data, is_writable=True):
+    pipe = subprocess.PIPE
+    command = [sys.executable, "-c", WRITER, str(data)]
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as writer:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "ready\n"
         assert status.run(parse("--data", str(data), "-o", "json")) == 0
+        writer.communicate("")
     value = json.loads(capsys.readouterr().out)
     assert (value["events"], value["patterns"], value["dead_letters"]) == (1200, 2, 1)
     assert value["ingest_rate"] is None
@@ -79,7 +98,7 @@ def test_an_empty_index_has_no_times(
     with DataDirectory.open(tmp_path / "e", is_writable=True) as directory:
         Appender(directory, encoder)
     assert status.run(parse("--data", str(tmp_path / "e"))) == 0
-    assert capsys.readouterr().out.count("no events yet") == 2
+    assert capsys.readouterr().out.count("no events yet") == 3
 
 
 def test_a_missing_index_is_an_error(tmp_path: Path) -> None:

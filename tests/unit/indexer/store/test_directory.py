@@ -51,7 +51,7 @@ def test_the_lock_of_a_killed_writer_is_free_at_once(tmp_path: Path) -> None:
 import time
 from pathlib import Path
 from dejalog.indexer.store.directory import DataDirectory
-DataDirectory.open(Path({str(tmp_path)!r}), is_writable=True)
+directory = DataDirectory.open(Path({str(tmp_path)!r}), is_writable=True)
 print("locked", flush=True)
 time.sleep(60)
 """

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+from collections import namedtuple
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from dejalog.daemon import engine
+from dejalog.daemon.config import DataSettings, Settings
+from dejalog.indexer.errors import StorageError
+
+
+def test_status_adds_up_all_shards_and_tells_the_lag(make_index) -> None:  # type: ignore[no-untyped-def]
+    maker = make_index()
+    maker.add(maker.event("pump on", time_ns=5), maker.event("pump off", time_ns=3))
+    maker.add(maker.event("pump on", time_ns=9), is_indexed=False)
+    status = engine.index_status(maker.directory)
+    assert (status.events, status.patterns, status.shards) == (3, 2, 1)
+    assert (status.oldest_ns, status.newest_ns) == (3, 9)
+    assert status.lexical_lag_events == 1
+    assert status.pattern_hit_ratio == pytest.approx(1 / 3)
+    assert status.bytes_on_disk > 0
+
+
+def test_the_rate_is_events_per_second(monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    now = [100.0]
+    monkeypatch.setattr(engine.time, "monotonic", lambda: now[0])
+    meter = engine.RateMeter()
+    assert meter.rate() == 0
+    now[0] = 110.0
+    meter.add(500)
+    assert meter.rate() == 50
+    now[0] = 300.0
+    assert meter.rate() == 0
+
+
+def test_a_disk_that_is_nearly_full_closes_the_gate_or_ends_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = namedtuple("usage", "free")  # noqa: PYI024
+    settings = replace(Settings(), data=DataSettings(str(tmp_path), disk_free_bytes_min=1000))
+    gate = engine.disk_gate(settings, is_fatal=False)
+    fatal = engine.disk_gate(settings, is_fatal=True)
+    monkeypatch.setattr(engine.shutil, "disk_usage", lambda _: usage(1000))
+    assert gate()
+    assert fatal()
+    monkeypatch.setattr(engine.shutil, "disk_usage", lambda _: usage(999))
+    assert not gate()
+    with pytest.raises(StorageError, match="disk_free_bytes_min"):
+        fatal()
