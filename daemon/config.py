@@ -20,6 +20,7 @@ import msgspec
 from dejalog.daemon.pipeline import PipelineSettings
 from dejalog.daemon.server import ServerSettings
 from dejalog.indexer.append import ShardLimits
+from dejalog.indexer.decode import DecodeSettings
 from dejalog.indexer.errors import ConfigError
 
 ENVIRONMENT_PREFIX = "DEJALOG_"
@@ -55,9 +56,6 @@ class SourcesSettings:
     """What the daemon reads: files, directories and globs, followed as they grow."""
 
     files: tuple[str, ...] = ()
-    encoding: str = "auto"
-    timezone: str = "UTC"
-    record_bytes_max: int = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +65,7 @@ class Settings:
     data: DataSettings = field(default_factory=DataSettings)
     encoder: EncoderSettings = field(default_factory=EncoderSettings)
     sources: SourcesSettings = field(default_factory=SourcesSettings)
+    decode: DecodeSettings = field(default_factory=DecodeSettings)
     ingest: PipelineSettings = field(default_factory=PipelineSettings)
     shard: ShardLimits = field(default_factory=ShardLimits)
     server: ServerSettings = field(default_factory=ServerSettings)

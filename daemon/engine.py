@@ -7,14 +7,14 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
 from dejalog.daemon.config import Settings
 from dejalog.daemon.lexical_worker import LexicalWorker
 from dejalog.indexer.append import Appender
-from dejalog.indexer.decode import Decoder, DecodeSettings
+from dejalog.indexer.decode import Decoder
 from dejalog.indexer.catch_up import lexical_folder
 from dejalog.indexer.encode import Encoder
 from dejalog.indexer.errors import StorageError
@@ -37,14 +37,8 @@ def open_encoder(settings: Settings) -> Encoder:
 
 
 def open_decoder(settings: Settings, encoding: str | None = None) -> Decoder:
-    """Returns a decoder for records that name no encoding of their own."""
-    return Decoder(
-        DecodeSettings(
-            encoding=encoding or settings.sources.encoding,
-            record_bytes_max=settings.sources.record_bytes_max,
-            timezone=settings.sources.timezone,
-        )
-    )
+    """Returns a decoder; `encoding` is for records that name none of their own."""
+    return Decoder(replace(settings.decode, encoding=encoding or settings.decode.encoding))
 
 
 @contextmanager

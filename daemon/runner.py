@@ -146,5 +146,5 @@ def _file_source(settings: Settings) -> FileSource | None:
     return FileSource(
         [Path(path).expanduser() for path in settings.sources.files],
         follow=True,
-        record_bytes_max=settings.sources.record_bytes_max,
+        record_bytes_max=settings.decode.record_bytes_max,
     )

@@ -20,7 +20,7 @@ LEXICAL_NAME = "lexical"
 
 #: Times are found by time range, not by their digits, and every event has one.
 _TIME_TYPES = frozenset(
-    index for index, name in enumerate(PLACEHOLDERS) if name in {"<time>", "<date>", "<duration>"}
+    index for index, name in enumerate(PLACEHOLDERS) if name in {"<time>", "<dur>"}
 )
 
 #: A placeholder is no word of the text.

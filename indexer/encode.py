@@ -5,8 +5,8 @@
    The bundle's prefix token, if it has one, is inserted at position 1.
 3. A query is padded with mask tokens if the bundle expands queries.
 4. The model runs on batches of sequences of similar length.
-5. Rows that are no evidence are dropped: skiplist tokens (punctuation) and placeholders. At least
-   one row stays.
+5. Rows that are no evidence are dropped: skiplist tokens (punctuation) and, if the bundle says so,
+   special tokens. At least one row stays.
 
 This is the only module that imports onnxruntime. Nothing here touches the network. The int8
 models quantise activations with one scale for a whole batch, so a vector depends a little on its
@@ -152,15 +152,14 @@ class Encoder:
         space = recipe.length - (recipe.prefix_id is not None)
         rows, is_cut = _cut(encoding, space)
         ids = [encoding.ids[row] for row in rows]
-        spans, placeholders = _spans(encoding, rows, rendered, lead)
+        spans = _spans(encoding, rows, rendered, lead)
         kept = [
             row
             for row, token in enumerate(ids)
             if token not in recipe.skipped_ids
-            and row not in placeholders
             and (self._config.keep_special_tokens or spans[row] is not None)
         ]
-        # A pattern of nothing but punctuation and placeholders is still found by them.
+        # A pattern of nothing but punctuation and placeholders still needs a row.
         kept = kept or list(range(len(ids)))
         if recipe.prefix_id is not None:
             ids.insert(1, recipe.prefix_id)
@@ -319,20 +318,16 @@ def _cut(encoding: Encoding, space: int) -> tuple[list[int], bool]:
 
 def _spans(
     encoding: Encoding, rows: Sequence[int], rendered: Rendered, lead: int
-) -> tuple[list[TokenSpan | None], set[int]]:
-    """Returns each row's characters in the original, and which rows are placeholders."""
+) -> list[TokenSpan | None]:
     spans: list[TokenSpan | None] = []
-    placeholders: set[int] = set()
     offsets, specials = encoding.offsets, encoding.special_tokens_mask
-    for place, row in enumerate(rows):
+    for row in rows:
         start, end = offsets[row]
         if specials[row]:
             spans.append(None)
             continue
-        if rendered.is_placeholder(start + lead, end + lead):
-            placeholders.add(place)
         spans.append(TokenSpan(*rendered.to_original(start + lead, end + lead)))
-    return spans, placeholders
+    return spans
 
 
 def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:

@@ -98,7 +98,7 @@ def _source(parsed: argparse.Namespace, settings: Settings) -> Source:
     return FileSource(
         [Path(path) for path in parsed.paths],
         follow=parsed.follow,
-        record_bytes_max=settings.sources.record_bytes_max,
+        record_bytes_max=settings.decode.record_bytes_max,
     )
 
 
