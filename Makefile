@@ -27,7 +27,6 @@ proto: $(VENV)/dev.stamp  ## make the committed stubs anew
 	$(BIN)/python proto/generate.py
 
 bundle: $(VENV)/dev.stamp  ## make the default model bundle anew (downloads the weights)
-	$(BIN)/python -m pip install --quiet --group bundle
 	$(BIN)/python training/make_default_bundle.py
 
 clean:

@@ -1,7 +1,7 @@
 """The write path, end to end and stage by stage, on one file; JSON lines out.
 
-`python -m bench.ingest LOG` indexes the file into a temporary directory as `dejalog index` does, then
-times each stage alone, and tells what encoding every line instead of every pattern would take.
+`python -m bench.ingest LOG` indexes the file into a temporary directory as `dejalog index` does,
+then times each stage alone, and tells what encoding every line instead of every pattern would take.
 """
 
 from __future__ import annotations

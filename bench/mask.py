@@ -3,8 +3,8 @@
     python bench/mask.py [LOG[.gz] ...]
 
 Prints one JSON line for each file and for each made-up text. `mb_per_s` counts UTF-8 bytes; the
-Python call of each line is included; time is that of the processor. `ratio` of a made-up text is its time a byte at 4 MB against
-that at 1 MB: near 1 where time grows with length.
+Python call of each line is included; time is that of the processor. `ratio` of a made-up text is
+its time a byte at 4 MB against that at 1 MB: near 1 where time grows with length.
 """
 
 from __future__ import annotations

@@ -14,8 +14,8 @@ from pathlib import Path
 from dejalog.daemon.config import Settings
 from dejalog.daemon.lexical_worker import LexicalWorker
 from dejalog.indexer.append import Appender
-from dejalog.indexer.decode import Decoder
 from dejalog.indexer.catch_up import lexical_folder
+from dejalog.indexer.decode import Decoder
 from dejalog.indexer.encode import Encoder
 from dejalog.indexer.errors import StorageError
 from dejalog.indexer.lexical import LexicalIndex

@@ -100,14 +100,16 @@ def evaluate(
     task: Task, modes: Sequence[Mode], encoder: Encoder, settings: Settings
 ) -> list[Outcome]:
     """Indexes the task's documents and returns one outcome per mode."""
-    with tempfile.TemporaryDirectory(prefix="dejalog-eval-") as folder:
-        with DataDirectory.open(Path(folder), is_writable=True) as directory:
-            _index(task, directory, encoder, settings)
-            searcher = Searcher(directory, encoder)
-            try:
-                return [_measure(task, mode, searcher) for mode in modes]
-            finally:
-                searcher.close()
+    with (
+        tempfile.TemporaryDirectory(prefix="dejalog-eval-") as folder,
+        DataDirectory.open(Path(folder), is_writable=True) as directory,
+    ):
+        _index(task, directory, encoder, settings)
+        searcher = Searcher(directory, encoder)
+        try:
+            return [_measure(task, mode, searcher) for mode in modes]
+        finally:
+            searcher.close()
 
 
 def _index(task: Task, directory: DataDirectory, encoder: Encoder, settings: Settings) -> None:

@@ -15,11 +15,10 @@ from threading import Lock
 import numpy as np
 
 from dejalog.indexer.encode import Encoder
-from dejalog.indexer.errors import DataDirectoryError
 from dejalog.indexer.event import DeadLetter, Event, Labels, Position
 from dejalog.indexer.mask import MASK_VERSION
 from dejalog.indexer.quantize import quantize_patterns
-from dejalog.indexer.store.directory import DataDirectory
+from dejalog.indexer.store.directory import DataDirectory, check_encoder
 from dejalog.indexer.store.layout import Columns, Counters, TextBlock, digest
 from dejalog.indexer.store.shard import Shard, ShardWrite, new_header
 
@@ -85,12 +84,13 @@ class Appender:
         self._encoder = encoder
         self._limits = limits or ShardLimits()
         self._clock = clock
+        self._counters = Counters()
         self._known: dict[bytes, int] = {}
         self._labelsets: dict[Labels, int] = {}
         # Several sources may feed one writer; a transaction belongs to the thread that began it.
         self._lock = Lock()
         if directory.shards:
-            check_encoder(directory.shards, encoder)
+            check_encoder(directory.shards, encoder.fingerprint)
             self._adopt(directory.shards[-1])
         else:
             self._begin_shard(0, 0, ())
@@ -132,8 +132,7 @@ class Appender:
                 tokens=before.tokens + len(vectors.codes),
                 labelsets=before.labelsets + len(new_labelsets),
                 dead_letters=before.dead_letters + len(batch.dead_letters),
-                truncated_patterns=before.truncated_patterns
-                + sum(e.is_truncated for e in encoded),
+                truncated_patterns=before.truncated_patterns + sum(e.is_truncated for e in encoded),
                 oldest_ns=_oldest(before, columns),
                 newest_ns=max([before.newest_ns, *columns.times.tolist()]),
             )
@@ -254,17 +253,6 @@ class Appender:
         write.put_columns(first, columns)
         for start, block in text_blocks([prepared.event for prepared in events]):
             write.put_texts(first + start, block)
-
-
-def check_encoder(shards: Sequence[Shard], encoder: Encoder) -> None:
-    """Raises DataDirectoryError if a shard was written with another model."""
-    for shard in shards:
-        if shard.header.encoder_fingerprint != encoder.fingerprint:
-            raise DataDirectoryError(
-                f"{shard.path} was written with the model {shard.header.encoder_fingerprint}, "
-                f"and {encoder.fingerprint} is loaded; start with that model (encoder.bundle), "
-                "or index into another data directory"
-            )
 
 
 def text_blocks(events: Sequence[Event]) -> Iterator[tuple[int, TextBlock]]:

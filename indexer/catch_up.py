@@ -36,7 +36,7 @@ def lexical_folder(shard: Shard) -> Path:
 
 
 def value_document(text: str, attributes: Labels) -> str:
-    """Returns what an event has beyond its pattern: its masked values and its attributes' values."""
+    """Returns what an event has beyond its pattern: masked values and values of attributes."""
     _, spans = mask_pattern(text)
     values = [
         text[spans[i + 1] : spans[i + 2]]

@@ -92,9 +92,7 @@ def _pieces(text: str) -> list[str]:
     return [text[start:end] for start, end in pairwise(cuts) if end > start]
 
 
-def events_with_term(
-    term: str, arrays: ShardArrays, lexical: LexicalIndex
-) -> NDArray[np.bool_]:
+def events_with_term(term: str, arrays: ShardArrays, lexical: LexicalIndex) -> NDArray[np.bool_]:
     """Returns bool[events]: those whose pattern or values have the term."""
     columns = arrays.columns
     has_pattern = np.zeros(arrays.counters.patterns, np.bool_)

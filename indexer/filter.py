@@ -55,18 +55,18 @@ def filter_events(
         masks.append(columns.times >= since_ns)
     if until_ns is not None:
         masks.append(columns.times < until_ns)
-    for condition in conditions:
-        masks.append(_condition_mask(columns, labelsets, condition))
+    masks.extend(_condition_mask(columns, labelsets, condition) for condition in conditions)
     if not masks:
         return None
-    return np.logical_and.reduce(masks)
+    every: NDArray[np.bool_] = np.logical_and.reduce(masks)
+    return every
 
 
 def _condition_mask(
     columns: Columns, labelsets: Sequence[Labels], condition: Condition
 ) -> NDArray[np.bool_]:
     if condition.label == "kind":
-        is_kind = columns.kinds == Kind[condition.value.upper()]
+        is_kind: NDArray[np.bool_] = columns.kinds == Kind[condition.value.upper()]
         return is_kind if condition.operator == "=" else ~is_kind
     # Conditions are decided once per distinct label set, however many events carry it.
     holds = np.array([condition.holds(dict(labels)) for labels in labelsets], np.bool_)

@@ -115,8 +115,6 @@ def _occurrences(found: Sequence[_Found], limit: int) -> tuple[Occurrence, ...]:
         if match.event_scores is not None:
             fits = match.event_scores[each.rows]
         chosen = np.lexsort((each.rows, times, fits))[::-1][:limit]
-        candidates.extend(
-            (float(fits[i]), int(times[i]), int(each.rows[i]), index) for i in chosen
-        )
+        candidates.extend((float(fits[i]), int(times[i]), int(each.rows[i]), index) for i in chosen)
     candidates.sort(reverse=True)
     return tuple(found[index].part.occurrence(row) for _, _, row, index in candidates[:limit])

@@ -28,7 +28,7 @@ LEXICAL_DEPTH = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A request, understood: parsed, encoded and cut into terms. `encoded` is None without words."""
+    """A request, understood: parsed, encoded (None without words) and cut into terms."""
 
     request: SearchRequest
     query: Query
@@ -99,9 +99,7 @@ def _counted(
 def _patterns(arrays: ShardArrays, is_counted: NDArray[np.bool_] | None) -> NDArray[np.int64]:
     if is_counted is None:
         return np.arange(arrays.counters.patterns)
-    counts = np.bincount(
-        arrays.columns.patterns[is_counted], minlength=arrays.counters.patterns
-    )
+    counts = np.bincount(arrays.columns.patterns[is_counted], minlength=arrays.counters.patterns)
     return np.flatnonzero(counts)
 
 

@@ -27,16 +27,12 @@ def quantize_rows(rows: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[
     return codes, scales
 
 
-def dequantize_rows(
-    codes: NDArray[np.int8], scales: NDArray[np.float32]
-) -> NDArray[np.float32]:
+def dequantize_rows(codes: NDArray[np.int8], scales: NDArray[np.float32]) -> NDArray[np.float32]:
     """Returns the float32[n, dim] rows that the codes stand for."""
     return codes.astype(np.float32) * scales[:, None]
 
 
-def quantize_patterns(
-    encoded: Sequence[Encoded], *, dim: int, pooled_dim: int
-) -> Vectors:
+def quantize_patterns(encoded: Sequence[Encoded], *, dim: int, pooled_dim: int) -> Vectors:
     """Returns the stored form of newly encoded patterns, in the same order."""
     rows = [e.vectors for e in encoded] or [np.zeros((0, dim), np.float32)]
     pooled = [e.pooled[None, :] for e in encoded] or [np.zeros((0, pooled_dim), np.float32)]

@@ -95,7 +95,9 @@ def parse_condition(text: str) -> Condition:
     """Returns the condition that `label=value`, `!=`, `>=` or `<=` states; raises QueryError."""
     match = _CONDITION.fullmatch(text)
     if match is None or not match[3]:
-        raise QueryError(f"cannot read the filter {text!r}; write label=value, for example host=gw7")
+        raise QueryError(
+            f"cannot read the filter {text!r}; write label=value, for example host=gw7"
+        )
     return _condition(match[1], match[2], match[3])
 
 

@@ -16,7 +16,6 @@ from threading import Event, Lock
 
 import numpy as np
 
-from dejalog.indexer.append import check_encoder
 from dejalog.indexer.catch_up import lexical_folder
 from dejalog.indexer.encode import Encoder
 from dejalog.indexer.fuse import Channels, Weights, fuse
@@ -25,7 +24,7 @@ from dejalog.indexer.hit import Hit, Scores, SearchResult
 from dejalog.indexer.lexical import LexicalIndex
 from dejalog.indexer.match import Question, ShardMatch, best_first, known_labels, match_shard
 from dejalog.indexer.query import Mode, SearchRequest, parse_query
-from dejalog.indexer.store.directory import DataDirectory
+from dejalog.indexer.store.directory import DataDirectory, check_encoder
 from dejalog.indexer.store.shard import Shard
 from dejalog.indexer.store.view import ShardArrays, ShardView
 from dejalog.indexer.terms import query_terms
@@ -51,7 +50,7 @@ class Searcher:
         self._weights = weights or Weights()
         self._open: dict[int, _OpenShard] = {}
         self._lock = Lock()
-        check_encoder(directory.shards, encoder)
+        check_encoder(directory.shards, encoder.fingerprint)
 
     def search(
         self,
@@ -111,7 +110,7 @@ class Searcher:
     def _opened(self, shard: Shard) -> _OpenShard:
         number = shard.header.shard
         if number not in self._open:
-            check_encoder([shard], self._encoder)
+            check_encoder([shard], self._encoder.fingerprint)
             lexical = LexicalIndex.open(lexical_folder(shard))
             self._open[number] = _OpenShard(ShardView(shard), lexical, Lock())
         return self._open[number]

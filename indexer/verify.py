@@ -85,7 +85,8 @@ def verify(
 
 def _tree_problems(shard: Shard) -> list[str]:
     try:
-        return [f"LMDB: {problem}" for problem in verify_tree(str(shard.path))]
+        problems: list[str] = verify_tree(str(shard.path))
+        return [f"LMDB: {problem}" for problem in problems]
     except VerifyError as error:
         return [f"LMDB: {error}"]
 

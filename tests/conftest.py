@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
 from dejalog.indexer.append import Appender, Batch, PreparedEvent, ShardLimits
 from dejalog.indexer.catch_up import catch_up, lexical_folder
 from dejalog.indexer.encode import Encoder
@@ -31,11 +32,10 @@ def shared_data() -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _no_settings_of_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+def _no_settings_of_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Tests neither read nor write what the person running them has in the home folder."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "xdg"))
     monkeypatch.setattr("dejalog.daemon.config.CONFIG_PATHS", ())
-    yield
 
 
 class IndexMaker:

@@ -9,7 +9,7 @@ from dejalog.daemon.commands import (
     config,
     demo,
     doctor,
-    eval,
+    evaluate,
     index,
     run,
     search,
@@ -33,5 +33,13 @@ class Command(Protocol):
 
 
 COMMANDS: tuple[Command, ...] = (
-    demo, index, search, status, run, verify, doctor, config, eval
-)  # fmt: skip
+    demo,
+    index,
+    search,
+    status,
+    run,
+    verify,
+    doctor,
+    config,
+    evaluate,
+)

@@ -27,7 +27,7 @@ NAME = "demo"
 HELP = "index a sample of real logs and maintenance notes, then ask three questions"
 EXAMPLE = "dejalog demo --keep-running"
 
-#: What the demo's own data directory may hold; anything else in it is somebody's and is not removed.
+#: What the demo's own data directory may hold; anything else is somebody's and is not removed.
 _OWN_NAMES = {"manifest.json", "manifest.tmp", "lock", "shards"}
 
 
@@ -41,7 +41,9 @@ class Question:
 
 
 QUESTIONS = (
-    Question("in words", "engine is getting too hot, what helps?", "overheating"),
+    Question(
+        "in words, of the notes", "engine is getting too hot, what helps? kind=note", "overheating"
+    ),
     Question("by a code", "P0420", "P0420 Catalyst"),
     Question(
         "by a raw log line, with other times and ids than any line before",
@@ -107,8 +109,8 @@ def _ask(question: Question, searcher: Searcher) -> bool:
     for rank, hit in enumerate(result.hits, 1):
         printer.print_hit(rank, hit, best=best)
     _say(
-        f"    {grouped(result.patterns_scored)} patterns of {grouped(result.events_total)} events searched "
-        f"in {milliseconds:.0f} ms\n"
+        f"    {grouped(result.patterns_scored)} patterns of {grouped(result.events_total)} events "
+        f"searched in {milliseconds:.0f} ms\n"
     )
     return bool(result.hits)
 

@@ -32,7 +32,7 @@ def run(parsed: argparse.Namespace) -> int:
         report = verify(
             directory,
             is_quiet=is_quiet,
-            on_progress=lambda name: sys.stderr.write(f"verifying {name}\n"),
+            on_progress=_say,
         )
     for problem in report.problems:
         sys.stdout.write(problem + "\n")
@@ -42,3 +42,7 @@ def run(parsed: argparse.Namespace) -> int:
         f"{grouped(report.patterns)} patterns, {grouped(report.dead_letters)} dead letters\n"
     )
     return 0 if report.is_clean else 3
+
+
+def _say(name: str) -> None:
+    sys.stderr.write(f"verifying {name}\n")

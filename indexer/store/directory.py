@@ -171,3 +171,14 @@ def is_being_written(path: Path) -> bool:
     except BlockingIOError:
         return True
     return False
+
+
+def check_encoder(shards: Sequence[Shard], fingerprint: str) -> None:
+    """Raises DataDirectoryError if a shard was written with another model."""
+    for shard in shards:
+        if shard.header.encoder_fingerprint != fingerprint:
+            raise DataDirectoryError(
+                f"{shard.path} was written with the model {shard.header.encoder_fingerprint}, "
+                f"and {fingerprint} is loaded; start with that model (encoder.bundle), "
+                "or index into another data directory"
+            )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
@@ -299,7 +299,7 @@ class _Reader:
         self._at += layout.size
         return values
 
-    def array(self, dtype: str, count: int) -> NDArray[np.generic]:  # type: ignore[type-var]
+    def array(self, dtype: str, count: int) -> NDArray[Any]:
         size = np.dtype(dtype).itemsize * count
         self._need(size)
         values = np.frombuffer(self._payload, dtype, count, self._at)

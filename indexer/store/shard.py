@@ -13,7 +13,7 @@ import resource
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 import lmdb
 
@@ -39,6 +39,9 @@ MAP_BYTES: Final = 64 << 30
 
 #: Query threads of several processes; a slot is 64 bytes.
 READERS_MAX: Final = 512
+
+#: A shard's named databases, open.
+Databases: TypeAlias = "dict[bytes, lmdb._Database]"
 
 _HEADER_KEY = b"header"
 _COUNTERS_KEY = b"counters"
@@ -117,9 +120,7 @@ class Shard:
 class Snapshot:
     """A read transaction; everything it returns is a copy and may be kept."""
 
-    def __init__(
-        self, path: Path, transaction: lmdb.Transaction, databases: dict[bytes, object]
-    ) -> None:
+    def __init__(self, path: Path, transaction: lmdb.Transaction, databases: Databases) -> None:
         self._path = path
         self._transaction = transaction
         self._databases = databases
@@ -226,7 +227,8 @@ class Snapshot:
         with self._transaction.cursor(self._databases[database]) as cursor:
             if not cursor.set_range(start):
                 return
-            yield from cursor
+            for key, value in cursor:
+                yield bytes(key), bytes(value)
 
     def _find_block(self, database: bytes, key: bytes) -> tuple[bytes, bytes] | None:
         """The last entry whose key is not above `key`."""
@@ -235,7 +237,7 @@ class Snapshot:
                 is_found = cursor.key() == key or cursor.prev()
             else:
                 is_found = cursor.last()
-            return (cursor.key(), cursor.value()) if is_found else None
+            return (bytes(cursor.key()), bytes(cursor.value())) if is_found else None
 
     def _block(self, database: bytes, key: bytes) -> tuple[int, bytes]:
         found = self._find_block(database, key)
@@ -248,7 +250,7 @@ class Snapshot:
 class ShardWrite:
     """A write transaction; what it puts is visible, whole, after the commit."""
 
-    def __init__(self, transaction: lmdb.Transaction, databases: dict[bytes, object]) -> None:
+    def __init__(self, transaction: lmdb.Transaction, databases: Databases) -> None:
         self._transaction = transaction
         self._databases = databases
 
@@ -384,9 +386,7 @@ def _open_environment(path: Path, *, is_writable: bool) -> lmdb.Environment:
 
 
 @contextmanager
-def _write(
-    path: Path, environment: lmdb.Environment, databases: dict[bytes, object]
-) -> Iterator[ShardWrite]:
+def _write(path: Path, environment: lmdb.Environment, databases: Databases) -> Iterator[ShardWrite]:
     try:
         with environment.begin(write=True) as transaction:
             yield ShardWrite(transaction, databases)

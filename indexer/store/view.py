@@ -126,7 +126,9 @@ class _Growing:
     def extend(self, rows: NDArray[np.generic]) -> None:
         end = self._length + len(rows)
         if end > len(self._room):
-            room = np.empty((max(end, 2 * len(self._room)), *self._room.shape[1:]), self._room.dtype)
+            room = np.empty(
+                (max(end, 2 * len(self._room)), *self._room.shape[1:]), self._room.dtype
+            )
             room[: self._length] = self._room[: self._length]
             self._room = room
         self._room[self._length : end] = rows

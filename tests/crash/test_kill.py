@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from dejalog.indexer.store.directory import DataDirectory
 from dejalog.indexer.verify import verify
 
@@ -43,9 +44,7 @@ def write_log(path: Path, rng: random.Random) -> None:
 
 def start_index(data: Path, log: Path) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "dejalog.daemon", "index", "--data", str(data), *FLAGS]
-    return subprocess.Popen(
-        [*command, str(log)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-    )
+    return subprocess.Popen([*command, str(log)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 
 @pytest.mark.timeout(60 + 20 * KILLS)

@@ -6,8 +6,9 @@ import re
 import tomllib
 from pathlib import Path
 
-import dejalog.indexer
 import pytest
+
+import dejalog.indexer
 from dejalog.daemon import config
 from dejalog.daemon.commands import COMMANDS
 
@@ -23,7 +24,9 @@ def test_the_flow_is_told_in_the_same_words_everywhere() -> None:
 
 def test_the_shipped_configuration_lists_every_key_with_its_default() -> None:
     document = tomllib.loads((ROOT / "deploy" / "dejalog.toml").read_text(encoding="utf-8"))
-    listed = {(section, key): value for section, table in document.items() for key, value in table.items()}
+    listed = {
+        (section, key): value for section, table in document.items() for key, value in table.items()
+    }
     assert set(listed) == set(config.all_keys())
     for (section, key), value in listed.items():
         default = config.default_of(section, key)
@@ -38,7 +41,7 @@ def test_architecture_has_a_heading_for_every_folder() -> None:
         p.relative_to(ROOT).as_posix() + "/"
         for top in ("indexer", "daemon", "proto", "tests", "bench", "deploy", "docs", "training")
         for p in [ROOT / top, *(ROOT / top).iterdir()]
-        if p.is_dir() and p.name not in {"__pycache__", "v1"} and top in {"indexer", "daemon"}
+        if (p.is_dir() and p.name not in {"__pycache__", "v1"} and top in {"indexer", "daemon"})
         or p == ROOT / top
     ]
     for folder in folders:

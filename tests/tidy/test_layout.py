@@ -62,9 +62,7 @@ def test_no_module_is_a_drawer_for_odds_and_ends() -> None:
     assert not [name_of(path) for path in OWN if path.stem in forbidden]
 
 
-@pytest.mark.parametrize(
-    "path", [p for p in OWN if p.name not in UNTESTED_NAMES], ids=name_of
-)
+@pytest.mark.parametrize("path", [p for p in OWN if p.name not in UNTESTED_NAMES], ids=name_of)
 def test_every_module_has_a_test_of_its_name(path: Path) -> None:
     relative = path.relative_to(ROOT)
     expected = ROOT / "tests" / "unit" / relative.parent / f"test_{path.name}"

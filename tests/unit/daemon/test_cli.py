@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+
 from dejalog.daemon.cli import main
 from dejalog.daemon.commands import COMMANDS
 

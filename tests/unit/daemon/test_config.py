@@ -4,10 +4,11 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from dejalog.daemon import config
-from dejalog.indexer.errors import ConfigError
 from hypothesis import given
 from hypothesis import strategies as st
+
+from dejalog.daemon import config
+from dejalog.indexer.errors import ConfigError
 
 
 def write(tmp_path: Path, text: str) -> Path:
@@ -34,7 +35,10 @@ def test_each_layer_beats_the_one_below_it_and_says_so(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[ingest]\nbatch_event = 1", r"ingest\.batch_event: unknown key; did you mean batch_events"),
+        (
+            "[ingest]\nbatch_event = 1",
+            r"ingest\.batch_event: unknown key; did you mean batch_events",
+        ),
         ("[servr]\nlisten = ''", "servr: unknown section; did you mean server"),
         ("[zzz]\nx = 1", "known: data, encoder"),
         ("directory = 'x'", "outside of a"),

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
 from dejalog.daemon import engine
 from dejalog.daemon.config import DataSettings, Settings
 from dejalog.indexer.errors import StorageError
@@ -37,7 +38,7 @@ def test_the_rate_is_events_per_second(monkeypatch) -> None:  # type: ignore[no-
 def test_a_disk_that_is_nearly_full_closes_the_gate_or_ends_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    usage = namedtuple("usage", "free")  # noqa: PYI024
+    usage = namedtuple("usage", "free")
     settings = replace(Settings(), data=DataSettings(str(tmp_path), disk_free_bytes_min=1000))
     gate = engine.disk_gate(settings, is_fatal=False)
     fatal = engine.disk_gate(settings, is_fatal=True)

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from dejalog.daemon.config import Settings
 from dejalog.daemon.evaluate import EvaluationError, evaluate, read_task
 from dejalog.indexer.query import Mode

@@ -3,6 +3,7 @@ from __future__ import annotations
 import argparse
 
 import pytest
+
 from dejalog.daemon.flags import add_common_flags, load_settings
 from dejalog.indexer.errors import ConfigError
 

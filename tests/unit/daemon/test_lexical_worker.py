@@ -3,6 +3,7 @@ from __future__ import annotations
 import time
 
 import pytest
+
 from dejalog.daemon.lexical_worker import LexicalWorker, open_lexical
 from dejalog.indexer.catch_up import lexical_folder
 from dejalog.indexer.lexical import LexicalIndex

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
 from dejalog.daemon.pipeline import Pipeline, PipelineSettings, Totals
 from dejalog.daemon.sources.source import Positions, Progress
 from dejalog.indexer.append import Appender, Batch

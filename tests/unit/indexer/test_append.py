@@ -4,6 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from dejalog.indexer.append import (
     TEXT_BLOCK_EVENTS,
     Appender,
@@ -20,8 +23,6 @@ from dejalog.indexer.quantize import dequantize_rows
 from dejalog.indexer.store.directory import DataDirectory
 from dejalog.indexer.store.events import open_block
 from dejalog.indexer.store.view import ShardView
-from hypothesis import given
-from hypothesis import strategies as st
 
 
 def event(text: str, offset: int, *, time_ns: int = 0, host: str = "gw7") -> Event:
@@ -73,11 +74,12 @@ def test_a_known_pattern_is_not_stored_again_even_after_a_restart(
             appender = Appender(directory, encoder)
             added = appender.append(batch(event("valve V-7 stuck", offset), end=offset + 10))
             assert added.new_patterns == (1 if offset == 0 else 0)
-    with DataDirectory.open(tmp_path, is_writable=False) as directory:
-        with directory.shards[0].snapshot() as snapshot:
-            assert snapshot.counters().events == 3
-            assert snapshot.counters().patterns == 1
-            assert snapshot.counters().labelsets == 1
+    with (
+        DataDirectory.open(tmp_path, is_writable=False) as directory,
+        directory.shards[0].snapshot() as snapshot,
+    ):
+        counters = snapshot.counters()
+    assert (counters.events, counters.patterns, counters.labelsets) == (3, 1, 1)
 
 
 def test_a_full_shard_is_followed_by_one_that_goes_on_where_it_ended(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from dejalog.indexer import exact
 from dejalog.indexer.catch_up import lexical_folder
 from dejalog.indexer.exact import events_with_code, match_exact

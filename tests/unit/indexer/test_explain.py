@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from dejalog.indexer.encode import EncodedQuery, TokenSpan
 from dejalog.indexer.explain import explain, explain_exact
 from dejalog.indexer.kernel.reference import maxsim

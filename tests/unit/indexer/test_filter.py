@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from dejalog.indexer.filter import Condition, filter_events
 from dejalog.indexer.store.layout import Columns
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from dejalog.indexer.fuse import Channels, Weights, fuse
 from dejalog.indexer.query import Mode
 

@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from dejalog.indexer.match import best_first, rarity
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+
+from dejalog.indexer.match import best_first, rarity
 
 
 @given(

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import numpy as np
-from dejalog.indexer.encode import Encoded
-from dejalog.indexer.quantize import dequantize_rows, quantize_patterns, quantize_rows
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+
+from dejalog.indexer.encode import Encoded
+from dejalog.indexer.quantize import dequantize_rows, quantize_patterns, quantize_rows
 
 ROWS = hnp.arrays(
     np.float32,

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from dejalog.indexer.errors import QueryError
 from dejalog.indexer.filter import Condition
 from dejalog.indexer.query import TEXT_CHARACTERS_MAX, SearchRequest, parse_query
-from hypothesis import given
-from hypothesis import strategies as st
 
 
 def parse(text: str, *where: str, known: tuple[str, ...] = ()):  # type: ignore[no-untyped-def]

@@ -4,6 +4,7 @@ import time
 
 import numpy as np
 import pytest
+
 from dejalog.indexer.append import ShardLimits
 from dejalog.indexer.errors import QueryError
 from dejalog.indexer.event import Kind

@@ -5,8 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
 from dejalog.indexer.append import ShardLimits
 from dejalog.indexer.catch_up import lexical_folder
+from dejalog.indexer.errors import CorruptShardError, FormatError
 from dejalog.indexer.lexical import LexicalIndex
 from dejalog.indexer.store.directory import DataDirectory
 from dejalog.indexer.verify import Report, verify
@@ -69,8 +71,7 @@ def test_any_flipped_byte_of_a_shard_is_found_or_harmless(filled) -> None:  # ty
         data.write_bytes(damaged)
         try:
             found += not report_of(filled.path).is_clean
-        except Exception as error:
-            assert "shard" in str(error) or "LMDB" in str(error), error
+        except (CorruptShardError, FormatError):
             found += 1
     data.write_bytes(good)
     assert report_of(filled.path).is_clean

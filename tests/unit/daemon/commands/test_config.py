@@ -4,6 +4,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+
 from dejalog.daemon.cli import main
 
 SHIPPED = Path(__file__).parents[4] / "deploy" / "dejalog.toml"

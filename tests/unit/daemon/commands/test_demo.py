@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+
 from dejalog.daemon.cli import main
 from dejalog.daemon.commands.demo import QUESTIONS
 

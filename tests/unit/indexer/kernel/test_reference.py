@@ -1,15 +1,18 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
-from dejalog.indexer.kernel.reference import best_rows, maxsim
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from dejalog.indexer.kernel.reference import best_rows, maxsim
 
 
 def by_definition(query, codes, scales, offsets):  # type: ignore[no-untyped-def]
     """Sum over query rows of the largest dot product, one loop at a time."""
     scores = []
-    for start, end in zip(offsets[:-1], offsets[1:], strict=True):
+    for start, end in pairwise(offsets):
         rows = [codes[i].astype(np.float64) * float(scales[i]) for i in range(start, end)]
         scores.append(sum(max((float(q @ row) for row in rows), default=0.0) for q in query))
     return np.array(scores)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
 from dejalog.indexer.errors import DataDirectoryError
 from dejalog.indexer.event import Position
 from dejalog.indexer.store.directory import DataDirectory, is_being_written

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from dejalog.indexer.append import Appender, Batch, PreparedEvent, text_blocks
 from dejalog.indexer.encode import Encoder
 from dejalog.indexer.event import Event, Kind, TimeOrigin

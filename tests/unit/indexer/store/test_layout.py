@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from dejalog.indexer.store import layout
-from dejalog.indexer.store.layout import Columns, DamagedValueError, TextBlock, Vectors
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+
+from dejalog.indexer.store import layout
+from dejalog.indexer.store.layout import Columns, DamagedValueError, TextBlock, Vectors
 
 
 @given(st.binary())

@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from dejalog.indexer.errors import FormatError
 from dejalog.indexer.store.layout import FORMAT_VERSION
 from dejalog.indexer.store.manifest import (

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from dejalog.indexer.errors import CorruptShardError
 from dejalog.indexer.event import DeadLetter, Position
 from dejalog.indexer.store.layout import Counters, TextBlock, Vectors, digest
@@ -90,9 +91,13 @@ def test_what_a_transaction_put_is_there_after_reopening(shard: Shard, tmp_path:
 
 
 def test_an_exception_inside_a_transaction_keeps_nothing_of_it(shard: Shard) -> None:
-    with pytest.raises(RuntimeError, match="half-way"), shard.write() as write:
-        write.put_positions([Position("file", "1:2", 99)])
-        raise RuntimeError("half-way")
+    def fail_half_way() -> None:
+        with shard.write() as write:
+            write.put_positions([Position("file", "1:2", 99)])
+            raise RuntimeError("half-way")
+
+    with pytest.raises(RuntimeError, match="half-way"):
+        fail_half_way()
     with shard.snapshot() as snapshot:
         assert snapshot.position("file", "1:2") == POSITIONS[0]
 
@@ -172,5 +177,3 @@ except StorageError as error:
         [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert result.returncode == 7, result.stderr
-
-

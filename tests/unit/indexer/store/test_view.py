@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+
 from dejalog.indexer.append import Appender, Batch, PreparedEvent
 from dejalog.indexer.encode import Encoder
 from dejalog.indexer.event import Event, Kind, TimeOrigin
