@@ -104,7 +104,7 @@ def evaluate(
         tempfile.TemporaryDirectory(prefix="dejalog-eval-") as folder,
         DataDirectory.open(Path(folder), is_writable=True) as directory,
     ):
-        _index(task, directory, encoder, settings)
+        index_task(task, directory, encoder, settings)
         searcher = Searcher(directory, encoder)
         try:
             return [_measure(task, mode, searcher) for mode in modes]
@@ -112,7 +112,10 @@ def evaluate(
             searcher.close()
 
 
-def _index(task: Task, directory: DataDirectory, encoder: Encoder, settings: Settings) -> None:
+def index_task(
+    task: Task, directory: DataDirectory, encoder: Encoder, settings: Settings
+) -> None:
+    """Stores the task's documents through the real write path, word index included."""
     failures: list[BaseException] = []
     appender = Appender(directory, encoder, limits=settings.shard)
     lexical = LexicalWorker(directory, failures.append)

@@ -6,7 +6,7 @@ them together with the positions up to which their sources have been read.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum
 
 #: Severity label values from least to most severe (the six ranges of the OpenTelemetry log model).
@@ -113,4 +113,4 @@ class Decoded:
     """What one record became: events, dead letters, or both."""
 
     events: tuple[Event, ...] = ()
-    dead_letters: tuple[DeadLetter, ...] = field(default=())
+    dead_letters: tuple[DeadLetter, ...] = ()

@@ -71,18 +71,14 @@ class Searcher:
         question = self._understand(request, states)
         matches: list[ShardMatch] = []
         for shard, state in zip(shards, states, strict=True):
-            if deadline is not None and time.monotonic() > deadline:
+            is_late = deadline is not None and time.monotonic() > deadline
+            if is_late or (stop is not None and stop.is_set()):
                 break
-            if stop is not None and stop.is_set():
-                break
-            with shard.lock:
-                shard.lexical.refresh()
-                matches.append(match_shard(question, state, shard.lexical))
+            matches.append(_match(question, shard, state))
         if shards and not matches:
             raise TimeoutError("the deadline passed before the first shard was searched")
-        hits = self._hits(question, matches)
         return SearchResult(
-            hits=hits,
+            hits=self._hits(question, matches),
             events_total=sum(len(m.arrays.columns.times) for m in matches),
             events_matched=sum(_counted_events(m) for m in matches),
             patterns_scored=sum(len(m.patterns) for m in matches),
@@ -90,6 +86,13 @@ class Searcher:
             elapsed_s=time.monotonic() - started,
             is_partial=len(matches) < len(shards) or any(m.is_partial for m in matches),
         )
+
+    def match(self, request: SearchRequest) -> list[ShardMatch]:
+        """Returns every shard's channels, before they are fused; for measuring."""
+        shards = self._shards()
+        states = [shard.view.refresh() for shard in shards]
+        question = self._understand(request, states)
+        return [_match(question, *each) for each in zip(shards, states, strict=True)]
 
     def states(self) -> list[ShardArrays]:
         """The newest state of every shard, oldest shard first."""
@@ -172,6 +175,12 @@ class Searcher:
                 )
                 for i in chosen
             ]
+
+
+def _match(question: Question, shard: _OpenShard, state: ShardArrays) -> ShardMatch:
+    with shard.lock:
+        shard.lexical.refresh()
+    return match_shard(question, state, shard.lexical)
 
 
 def _newest(match: ShardMatch) -> np.ndarray[tuple[int], np.dtype[np.int64]]:

@@ -59,7 +59,7 @@ class IndexMaker:
             "partition": "1:1",
             "offset": self._next,
         }
-        return Event(text=text, **{**fields, **changes})  # type: ignore[arg-type]
+        return Event(text=text, **{**fields, **changes})
 
     def add(self, *events: Event | str, is_indexed: bool = True) -> None:
         """Commits the events as one batch; with `is_indexed`, the word index follows."""

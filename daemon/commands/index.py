@@ -22,6 +22,9 @@ from dejalog.indexer.errors import ConfigError
 
 NAME = "index"
 HELP = "index files, directories, .gz files or standard input; a second run adds only what is new"
+#: A file was there and could not be read.
+EXIT_PARTIAL = 4
+
 EXAMPLE = "dejalog index /var/log/plant ./old-logs/*.gz"
 
 
@@ -42,10 +45,13 @@ def run(parsed: argparse.Namespace) -> int:
             totals = index_source(source, settings, progress, encoding=parsed.encoding)
     finally:
         source.close()
-    for skipped in source.skipped() if isinstance(source, FileSource) else ():
-        sys.stderr.write(f"dejalog: not read: {skipped.path}: {skipped.reason}\n")
+    is_whole = True
+    if isinstance(source, FileSource):
+        is_whole = not source.problems()
+        for item in [*source.skipped(), *source.problems()]:
+            sys.stderr.write(f"dejalog: not read: {item.path}: {item.reason}\n")
     sys.stderr.write(summary(totals) + "\n")
-    return 0
+    return 0 if is_whole else EXIT_PARTIAL
 
 
 def index_source(

@@ -32,8 +32,8 @@ from dejalog.indexer.event import Labels, Position, Record
 class FileSource:
     """Records of files and folders.
 
-    Raises SourceError at the first poll (or `start`) for a path that cannot be read; what turns up
-    later is listed by `problems` and tried again.
+    Raises SourceError at the first poll (or `start`) for a named path that cannot be read; what
+    lies in a folder or turns up later is listed by `problems` and, while following, tried again.
     """
 
     name = "file"
@@ -77,7 +77,8 @@ class FileSource:
             if not found.is_sibling and not os.access(found.path, os.R_OK)
         ]
         for item in [*listing.unreadable, *denied]:
-            if not self._may_appear(item):
+            # One file of a folder may be somebody else's; `problems` names it, the rest is read.
+            if item.path in self._paths and not self._may_appear(item):
                 raise SourceError(f"{item.path}: {item.reason}; grant reading it or exclude it")
         if self._is_following:
             self._reading = Follower(

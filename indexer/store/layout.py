@@ -157,29 +157,6 @@ class Counters(msgspec.Struct, frozen=True):
     newest_ns: int = 0
 
 
-class StoredPosition(msgspec.Struct, frozen=True, array_like=True):
-    """One source partition's position."""
-
-    source: str
-    partition: str
-    offset: int
-    state: str
-
-
-class StoredDeadLetter(msgspec.Struct, frozen=True, array_like=True):
-    """One dead letter."""
-
-    reason: str
-    detail: str
-    data: bytes
-    size_bytes: int
-    received_at_ns: int
-    source: str
-    partition: str
-    offset: int
-    sub: int
-
-
 class TextBlock(msgspec.Struct, frozen=True, array_like=True):
     """Consecutive events' texts and origins, as columns.
 

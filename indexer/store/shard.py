@@ -27,8 +27,6 @@ from dejalog.indexer.store.layout import (
     Counters,
     DamagedValueError,
     Header,
-    StoredDeadLetter,
-    StoredPosition,
     TextBlock,
     Vectors,
 )
@@ -135,18 +133,12 @@ class Snapshot:
 
     def positions(self) -> list[Position]:
         """How far each source partition has been read."""
-        stored = (
-            layout.unseal_struct(value, StoredPosition) for _, value in self._walk(b"positions")
-        )
-        return [Position(p.source, p.partition, p.offset, p.state) for p in stored]
+        return [layout.unseal_struct(value, Position) for _, value in self._walk(b"positions")]
 
     def position(self, source: str, partition: str) -> Position | None:
         """How far one source partition has been read, or None if never."""
         value = self._get(b"positions", layout.digest(source, partition))
-        if value is None:
-            return None
-        stored = layout.unseal_struct(value, StoredPosition)
-        return Position(stored.source, stored.partition, stored.offset, stored.state)
+        return None if value is None else layout.unseal_struct(value, Position)
 
     def find_pattern(self, digest: bytes) -> int | None:
         """The number of the pattern of this digest, or None."""
@@ -206,8 +198,7 @@ class Snapshot:
     def dead_letters(self) -> Iterator[tuple[int, DeadLetter]]:
         """Every dead letter with its number."""
         for key, value in self._walk(b"dead_letters"):
-            stored = layout.unseal_struct(value, StoredDeadLetter)
-            yield layout.number_of(key), _dead_letter(stored)
+            yield layout.number_of(key), layout.unseal_struct(value, DeadLetter)
 
     def entries(self, database: bytes) -> int:
         """How many keys a database has."""
@@ -265,11 +256,8 @@ class ShardWrite:
     def put_positions(self, positions: Sequence[Position]) -> None:
         """Replaces the positions of these source partitions."""
         for position in positions:
-            stored = StoredPosition(
-                position.source, position.partition, position.offset, position.state
-            )
             key = layout.digest(position.source, position.partition)
-            self._put(b"positions", key, layout.seal_struct(stored))
+            self._put(b"positions", key, layout.seal_struct(position))
 
     def put_patterns(
         self, first: int, texts: Sequence[str], digests: Sequence[bytes], vectors: Vectors
@@ -297,18 +285,7 @@ class ShardWrite:
 
     def put_dead_letter(self, number: int, letter: DeadLetter) -> None:
         """Adds a dead letter under its number."""
-        stored = StoredDeadLetter(
-            letter.reason,
-            letter.detail,
-            letter.data,
-            letter.size_bytes,
-            letter.received_at_ns,
-            letter.source,
-            letter.partition,
-            letter.offset,
-            letter.sub,
-        )
-        self._append(b"dead_letters", layout.key_u64(number), layout.seal_struct(stored))
+        self._append(b"dead_letters", layout.key_u64(number), layout.seal_struct(letter))
 
     def _put(self, database: bytes, key: bytes, value: bytes, *, is_new: bool = False) -> None:
         is_stored = self._transaction.put(
@@ -350,20 +327,6 @@ def new_header(
         pooled_dim=pooled_dim,
         page_size=resource.getpagesize(),
         machine=platform.machine(),
-    )
-
-
-def _dead_letter(stored: StoredDeadLetter) -> DeadLetter:
-    return DeadLetter(
-        reason=stored.reason,
-        detail=stored.detail,
-        data=stored.data,
-        size_bytes=stored.size_bytes,
-        received_at_ns=stored.received_at_ns,
-        source=stored.source,
-        partition=stored.partition,
-        offset=stored.offset,
-        sub=stored.sub,
     )
 
 

@@ -49,7 +49,7 @@ def test_architecture_has_a_heading_for_every_folder() -> None:
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda c: c.NAME)
-def test_every_command_has_help_and_an_example_and_is_in_the_readme(command) -> None:  # type: ignore[no-untyped-def]
+def test_every_command_has_help_and_an_example_and_is_in_the_readme(command) -> None:
     assert command.HELP[0].islower()
     assert command.EXAMPLE.startswith(f"dejalog {command.NAME}")
     assert f"dejalog {command.NAME}" in (ROOT / "README.md").read_text(encoding="utf-8")

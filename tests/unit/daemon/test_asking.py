@@ -89,7 +89,7 @@ class ExpiredClient:
 
 
 def test_a_daemon_that_does_not_answer_is_an_error() -> None:
-    answerer = RemoteAnswerer(ExpiredClient())  # type: ignore[arg-type]
+    answerer = RemoteAnswerer(ExpiredClient())
     with pytest.raises(DejalogError, match="raise --timeout"):
         answerer.search(REQUEST, timeout_s=1)
     assert answerer.label_names() is None
@@ -98,6 +98,4 @@ def test_a_daemon_that_does_not_answer_is_an_error() -> None:
 def test_a_daemon_cannot_be_asked_for_neighbours() -> None:
     event = Event(Kind.LOG, 0, TimeOrigin.EVENT, "text", "file", "0", 0)
     with pytest.raises(QueryError, match="--data"):
-        RemoteAnswerer(ExpiredClient()).context(  # type: ignore[arg-type]
-            Occurrence(1, event), before=1, after=1
-        )
+        RemoteAnswerer(ExpiredClient()).context(Occurrence(1, event), before=1, after=1)

@@ -10,7 +10,7 @@ from dejalog.daemon.commands import COMMANDS
 
 
 @pytest.mark.parametrize("command", [c.NAME for c in COMMANDS])
-def test_every_command_explains_itself_with_an_example(command, capsys) -> None:  # type: ignore[no-untyped-def]
+def test_every_command_explains_itself_with_an_example(command, capsys) -> None:
     with pytest.raises(SystemExit) as exit_:
         main([command, "--help"])
     assert exit_.value.code == 0
@@ -19,7 +19,7 @@ def test_every_command_explains_itself_with_an_example(command, capsys) -> None:
     assert f"dejalog {command}" in out
 
 
-def test_without_a_command_the_commands_are_listed(capsys) -> None:  # type: ignore[no-untyped-def]
+def test_without_a_command_the_commands_are_listed(capsys) -> None:
     assert main([]) == 2
     out = capsys.readouterr().out
     assert all(command.NAME in out for command in COMMANDS)
@@ -37,7 +37,7 @@ def test_without_a_command_the_commands_are_listed(capsys) -> None:  # type: ign
         (["index", "/nowhere/x.log"], 3, "/nowhere/x.log"),
     ],
 )
-def test_a_known_error_is_one_line_and_a_code(arguments, code, message, capsys) -> None:  # type: ignore[no-untyped-def]
+def test_a_known_error_is_one_line_and_a_code(arguments, code, message, capsys) -> None:
     assert main(arguments) == code
     captured = capsys.readouterr()
     assert captured.out == ""

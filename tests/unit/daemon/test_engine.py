@@ -11,7 +11,7 @@ from dejalog.daemon.config import DataSettings, Settings
 from dejalog.indexer.errors import StorageError
 
 
-def test_status_adds_up_all_shards_and_tells_the_lag(make_index) -> None:  # type: ignore[no-untyped-def]
+def test_status_adds_up_all_shards_and_tells_the_lag(make_index) -> None:
     maker = make_index()
     maker.add(maker.event("pump on", time_ns=5), maker.event("pump off", time_ns=3))
     maker.add(maker.event("pump on", time_ns=9), is_indexed=False)
@@ -23,7 +23,7 @@ def test_status_adds_up_all_shards_and_tells_the_lag(make_index) -> None:  # typ
     assert status.bytes_on_disk > 0
 
 
-def test_the_rate_is_events_per_second(monkeypatch) -> None:  # type: ignore[no-untyped-def]
+def test_the_rate_is_events_per_second(monkeypatch) -> None:
     now = [100.0]
     monkeypatch.setattr(engine.time, "monotonic", lambda: now[0])
     meter = engine.RateMeter()

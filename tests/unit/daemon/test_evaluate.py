@@ -34,7 +34,7 @@ def folder(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_task_is_measured_through_the_real_index(folder: Path, encoder) -> None:  # type: ignore[no-untyped-def]
+def test_a_task_is_measured_through_the_real_index(folder: Path, encoder) -> None:
     task = read_task(folder)
     hybrid, lexical = evaluate(task, [Mode.HYBRID, Mode.LEXICAL], encoder, Settings())
     assert (hybrid.task, hybrid.queries, hybrid.docs) == ("little_task", 3, 4)

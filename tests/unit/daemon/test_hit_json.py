@@ -90,7 +90,7 @@ def test_context_is_there_only_if_asked_for() -> None:
     assert isinstance(value, dict)
     assert value["is_complete"] is False
     assert value["after"] == []
-    assert [o["text"] for o in value["before"]] == ["before"]  # type: ignore[union-attr,index]
+    assert [o["text"] for o in value["before"]] == ["before"]
 
 
 def test_text_survives_whole_and_steers_no_terminal() -> None:

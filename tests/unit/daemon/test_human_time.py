@@ -26,11 +26,11 @@ NOW = datetime(2022, 8, 24, 10, 30, tzinfo=UTC)
 
 
 def ns(*parts: int) -> int:
-    return int(datetime(*parts, tzinfo=UTC).timestamp()) * SECOND_NS  # type: ignore[arg-type,misc]
+    return int(datetime(*parts, tzinfo=UTC).timestamp()) * SECOND_NS
 
 
 def parse(text: str, *, zone: object = WARSAW, is_end: bool = False, now: datetime = NOW) -> int:
-    return parse_time(text, now=now, zone=zone, is_end=is_end)  # type: ignore[arg-type]
+    return parse_time(text, now=now, zone=zone, is_end=is_end)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from dejalog.indexer.lexical import LexicalIndex
 
 
 @pytest.mark.filterwarnings("default")
-def test_it_follows_what_is_committed_and_finishes_with_everything(make_index) -> None:  # type: ignore[no-untyped-def]
+def test_it_follows_what_is_committed_and_finishes_with_everything(make_index) -> None:
     maker = make_index()
     maker.add("pump on", is_indexed=False)
     failures: list[BaseException] = []
@@ -31,7 +31,7 @@ def test_it_follows_what_is_committed_and_finishes_with_everything(make_index) -
         assert index.patterns_with("pump").tolist() == [0, 1, 2, 3, 4, 5]
 
 
-def test_a_damaged_word_index_is_made_anew_from_the_shard(make_index) -> None:  # type: ignore[no-untyped-def]
+def test_a_damaged_word_index_is_made_anew_from_the_shard(make_index) -> None:
     maker = make_index()
     maker.add("pump on", "pump off")
     shard = maker.directory.shards[0]
@@ -44,7 +44,7 @@ def test_a_damaged_word_index_is_made_anew_from_the_shard(make_index) -> None:  
         assert index.patterns_with("pump").tolist() == [0, 1]
 
 
-def test_a_fault_is_reported(make_index, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+def test_a_fault_is_reported(make_index, monkeypatch) -> None:
     maker = make_index()
     maker.add("pump on", is_indexed=False)
 

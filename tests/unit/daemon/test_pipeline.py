@@ -65,7 +65,7 @@ def record(number: int, data: bytes | None = None) -> Record:
 
 
 @pytest.fixture
-def appender(tmp_path: Path, encoder: Encoder):  # type: ignore[no-untyped-def]
+def appender(tmp_path: Path, encoder: Encoder):
     with DataDirectory.open(tmp_path / "data", is_writable=True) as directory:
         yield Appender(directory, encoder)
 
@@ -122,7 +122,7 @@ def test_a_fault_of_the_writer_ends_the_run_with_its_own_error(appender: Appende
     source = ListSource([record(n) for n in range(30)])
     failing = FailingAppender(appender, fails_at=2)
     with pytest.raises(OSError, match="the disk has gone"):
-        Pipeline(source, Decoder(), failing, settings=SMALL).run()  # type: ignore[arg-type]
+        Pipeline(source, Decoder(), failing, settings=SMALL).run()
     assert source.acked[-1].offset == 6
 
 
@@ -133,7 +133,7 @@ def test_a_fault_of_the_source_ends_the_run_and_what_was_read_before_is_kept(
         def poll(self, **bounds: object) -> list[Record]:
             if not self._records:
                 raise OSError("unplugged")
-            return super().poll(**bounds)  # type: ignore[arg-type]
+            return super().poll(**bounds)
 
     source = Breaking([record(n) for n in range(3)], ends=False)
     with pytest.raises(OSError, match="unplugged"):

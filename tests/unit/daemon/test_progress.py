@@ -5,7 +5,7 @@ from dejalog.daemon.progress import ProgressLine
 from dejalog.daemon.sources.source import Progress
 
 
-def test_nothing_is_shown_in_a_pipe(capsys) -> None:  # type: ignore[no-untyped-def]
+def test_nothing_is_shown_in_a_pipe(capsys) -> None:
     with ProgressLine() as progress:
         progress.update(Totals(events=5), Progress(bytes_done=1, bytes_total=2))
         progress.phase("finishing")
@@ -13,7 +13,7 @@ def test_nothing_is_shown_in_a_pipe(capsys) -> None:  # type: ignore[no-untyped-
     assert captured.out == captured.err == ""
 
 
-def test_a_terminal_sees_share_events_and_rate(capsys, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+def test_a_terminal_sees_share_events_and_rate(capsys, monkeypatch) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "160")
     monkeypatch.setenv("TERM", "xterm")

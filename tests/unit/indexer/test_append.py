@@ -122,7 +122,7 @@ def test_an_index_of_another_model_is_refused(tmp_path: Path, encoder: Encoder) 
     with DataDirectory.open(tmp_path, is_writable=True) as directory:
         Appender(directory, encoder)
         with pytest.raises(DataDirectoryError, match="another is loaded"):
-            Appender(directory, Other())  # type: ignore[arg-type]
+            Appender(directory, Other())
 
 
 def test_positions_alone_can_be_stored(tmp_path: Path, encoder: Encoder) -> None:

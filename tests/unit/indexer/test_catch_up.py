@@ -14,7 +14,7 @@ def test_the_value_document_holds_what_was_masked_except_times() -> None:
     assert "2024" not in document
 
 
-def test_the_word_index_follows_and_never_leads(make_index) -> None:  # type: ignore[no-untyped-def]
+def test_the_word_index_follows_and_never_leads(make_index) -> None:
     maker = make_index(ShardLimits(events_max=5))
     for number in range(4):
         maker.add(*(f"motor M-{i} id {number}0000{i}" for i in range(3)), is_indexed=False)
@@ -32,7 +32,7 @@ def test_the_word_index_follows_and_never_leads(make_index) -> None:  # type: ig
             assert index.verify() == []
 
 
-def test_after_a_crash_it_goes_on_where_it_was(make_index, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+def test_after_a_crash_it_goes_on_where_it_was(make_index, monkeypatch) -> None:
     maker = make_index()
     monkeypatch.setattr("dejalog.indexer.catch_up._BLOCKS_PER_STEP", 1)
     for number in range(3):

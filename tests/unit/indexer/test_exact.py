@@ -19,7 +19,7 @@ TEXTS = [
 
 
 @pytest.fixture
-def opened(make_index):  # type: ignore[no-untyped-def]
+def opened(make_index):
     maker = make_index()
     maker.add(*TEXTS[:4])
     maker.add(TEXTS[4], is_indexed=False)
@@ -43,20 +43,20 @@ def opened(make_index):  # type: ignore[no-untyped-def]
         ("...", []),
     ],
 )
-def test_a_string_is_found_in_exactly_the_events_that_hold_it(opened, needle, expected) -> None:  # type: ignore[no-untyped-def]
+def test_a_string_is_found_in_exactly_the_events_that_hold_it(opened, needle, expected) -> None:
     match = match_exact(needle, *opened, None)
     assert np.flatnonzero(match.events).tolist() == expected
     assert expected == [i for i, text in enumerate(TEXTS) if needle.lower() in text.lower()]
     assert not match.is_partial
 
 
-def test_events_that_a_filter_ruled_out_stay_out(opened) -> None:  # type: ignore[no-untyped-def]
+def test_events_that_a_filter_ruled_out_stay_out(opened) -> None:
     is_allowed = np.array([False, True, True, True, True])
     match = match_exact("blk_-1608999687919862906", *opened, is_allowed)
     assert np.flatnonzero(match.events).tolist() == [2]
 
 
-def test_reading_is_bounded_and_says_so(opened, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+def test_reading_is_bounded_and_says_so(opened, monkeypatch) -> None:
     monkeypatch.setattr(exact, "READ_EVENTS_MAX", 1)
     match = match_exact("blk_-1608999687919862906", *opened, None)
     assert match.is_partial
@@ -64,7 +64,7 @@ def test_reading_is_bounded_and_says_so(opened, monkeypatch) -> None:  # type: i
     assert not match.events.any()
 
 
-def test_a_code_is_found_with_its_masked_and_its_kept_pieces(opened) -> None:  # type: ignore[no-untyped-def]
+def test_a_code_is_found_with_its_masked_and_its_kept_pieces(opened) -> None:
     arrays, lexical, _ = opened
     found = events_with_code("blk_7503483334202473044", arrays, lexical)
     assert np.flatnonzero(found).tolist() == [1]

@@ -27,7 +27,7 @@ def test_a_pair_points_behind_masked_values_into_the_raw_text() -> None:
 WORDS = ("pump", "tripped", "hours")
 
 
-def test_the_pairs_add_up_to_the_score(encoder) -> None:  # type: ignore[no-untyped-def]
+def test_the_pairs_add_up_to_the_score(encoder) -> None:
     """Every query row has one best row; what is left out stands for no characters."""
     pattern = "conveyor motor bearing replaced after overheating"
     encoded = encoder.encode_patterns([pattern])[0]

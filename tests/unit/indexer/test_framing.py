@@ -13,7 +13,7 @@ SAMPLE = Path(__file__).parents[3] / ".." / "shared" / "data" / "logs" / "nezha_
 
 
 def frames(stream: bytes, **options: object) -> list[Frame]:
-    framer = LineFramer(**options)  # type: ignore[arg-type]
+    framer = LineFramer(**options)
     return framer.feed(stream) + framer.flush()
 
 

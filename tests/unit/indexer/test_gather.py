@@ -3,7 +3,7 @@ from __future__ import annotations
 from dejalog.indexer.query import SearchRequest
 
 
-def test_occurrences_are_the_newest_unless_a_value_fits_better(make_index) -> None:  # type: ignore[no-untyped-def]
+def test_occurrences_are_the_newest_unless_a_value_fits_better(make_index) -> None:
     maker = make_index()
     maker.add(*(f"order 55500{n} was rejected" for n in range(6)))
     search = maker.searcher().search
@@ -19,7 +19,7 @@ def test_occurrences_are_the_newest_unless_a_value_fits_better(make_index) -> No
     assert len(shown("rejected orders", 100)) == 6
 
 
-def test_event_ids_are_the_same_in_every_search(make_index) -> None:  # type: ignore[no-untyped-def]
+def test_event_ids_are_the_same_in_every_search(make_index) -> None:
     maker = make_index()
     maker.add("door open", "door closed", "door open")
     search = maker.searcher().search
@@ -31,7 +31,7 @@ def test_event_ids_are_the_same_in_every_search(make_index) -> None:  # type: ig
     assert ids("door") == ids("closed") == {0: "door open", 1: "door closed", 2: "door open"}
 
 
-def test_a_search_that_need_not_be_explained_is_not(make_index) -> None:  # type: ignore[no-untyped-def]
+def test_a_search_that_need_not_be_explained_is_not(make_index) -> None:
     maker = make_index()
     maker.add("door open")
     request = SearchRequest("door", is_explained=False)

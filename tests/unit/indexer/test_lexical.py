@@ -140,7 +140,7 @@ def test_ids_out_of_order_are_refused(index: LexicalIndex, patterns: list[tuple[
 
 def test_nothing_of_a_failed_append_is_kept(index: LexicalIndex) -> None:
     def events() -> list[tuple[int, str]]:
-        return [(20, "first half"), (21, None)]  # type: ignore[list-item]
+        return [(20, "first half"), (21, None)]
 
     with pytest.raises(TypeError):
         index.append([], events(), patterns_end=5, events_end=22)

@@ -26,7 +26,7 @@ def test_a_rare_code_weighs_more_than_a_common_one() -> None:
 
 
 def test_a_filtered_shard_scores_the_patterns_that_are_left_like_an_unfiltered_one(
-    make_index,  # type: ignore[no-untyped-def]
+    make_index,
 ) -> None:
     from dejalog.indexer.query import SearchRequest
 

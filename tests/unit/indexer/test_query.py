@@ -9,7 +9,7 @@ from dejalog.indexer.filter import Condition
 from dejalog.indexer.query import TEXT_CHARACTERS_MAX, SearchRequest, parse_query
 
 
-def parse(text: str, *where: str, known: tuple[str, ...] = ()):  # type: ignore[no-untyped-def]
+def parse(text: str, *where: str, known: tuple[str, ...] = ()):
     return parse_query(SearchRequest(text, where=where), frozenset(known))
 
 

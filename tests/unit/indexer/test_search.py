@@ -28,40 +28,40 @@ def texts(result: SearchResult) -> list[str]:
 
 
 @pytest.fixture
-def index(make_index):  # type: ignore[no-untyped-def]
+def index(make_index):
     maker = make_index()
     maker.add(*TEXTS)
     return maker
 
 
-def test_words_find_what_means_the_same(index) -> None:  # type: ignore[no-untyped-def]
+def test_words_find_what_means_the_same(index) -> None:
     result = index.searcher().search(SearchRequest("oil dripping from a pipe"))
     assert texts(result)[0] == TEXTS[5]
     assert result.events_total == result.events_matched == len(TEXTS)
 
 
-def test_a_code_finds_its_own_line_before_the_one_with_a_similar_code(index) -> None:  # type: ignore[no-untyped-def]
+def test_a_code_finds_its_own_line_before_the_one_with_a_similar_code(index) -> None:
     for code, expected in (("E-1034", TEXTS[0]), ("E-1035", TEXTS[1])):
         hit = index.searcher().search(SearchRequest(code)).hits[0]
         assert hit.occurrences[0].event.text == expected
         assert hit.scores.exact == 1.0
 
 
-def test_a_masked_value_finds_the_one_event_that_has_it(index) -> None:  # type: ignore[no-untyped-def]
+def test_a_masked_value_finds_the_one_event_that_has_it(index) -> None:
     for address, expected in (("10.0.0.7:443", TEXTS[3]), ("10.0.0.9:443", TEXTS[4])):
         hit = index.searcher().search(SearchRequest(address, occurrences=2)).hits[0]
         assert hit.count == 2
         assert hit.occurrences[0].event.text == expected
 
 
-def test_a_raw_line_finds_its_pattern_whatever_its_times_and_addresses(index) -> None:  # type: ignore[no-untyped-def]
+def test_a_raw_line_finds_its_pattern_whatever_its_times_and_addresses(index) -> None:
     line = "connection from 192.168.77.3:443 refused after 350 attempts"
     hit = index.searcher().search(SearchRequest(line)).hits[0]
     assert hit.pattern == mask_pattern(line)[0]
     assert hit.count == 2
 
 
-def test_a_quoted_string_keeps_only_events_that_hold_it(index) -> None:  # type: ignore[no-untyped-def]
+def test_a_quoted_string_keeps_only_events_that_hold_it(index) -> None:
     searcher = index.searcher()
     result = searcher.search(SearchRequest('"low suction pressure"'))
     assert sorted(texts(result)) == sorted(TEXTS[:2])
@@ -70,7 +70,7 @@ def test_a_quoted_string_keeps_only_events_that_hold_it(index) -> None:  # type:
     assert searcher.search(SearchRequest('"no such words"')).hits == ()
 
 
-def test_times_and_labels_are_decided_before_scores(make_index) -> None:  # type: ignore[no-untyped-def]
+def test_times_and_labels_are_decided_before_scores(make_index) -> None:
     maker = make_index()
     event = maker.event
     maker.add(
@@ -81,7 +81,7 @@ def test_times_and_labels_are_decided_before_scores(make_index) -> None:  # type
     search = maker.searcher().search
 
     def found(**changes: object) -> list[tuple[int, int, int]]:
-        result = search(SearchRequest("valve stuck", **changes))  # type: ignore[arg-type]
+        result = search(SearchRequest("valve stuck", **changes))
         return [(hit.count, hit.first_seen_ns, hit.last_seen_ns) for hit in result.hits]
 
     assert found() == [(2, 100, 200), (1, 300, 300)]
@@ -92,14 +92,14 @@ def test_times_and_labels_are_decided_before_scores(make_index) -> None:  # type
     assert search(SearchRequest("valve stuck site=lodz")).hits[0].count == 1
 
 
-def test_without_words_the_newest_come_first(make_index) -> None:  # type: ignore[no-untyped-def]
+def test_without_words_the_newest_come_first(make_index) -> None:
     maker = make_index()
     maker.add("alpha happened", "beta happened", "gamma happened", "alpha happened")
     result = maker.searcher().search(SearchRequest("", where=("kind=log",)))
     assert texts(result) == ["alpha happened", "gamma happened", "beta happened"]
 
 
-def test_a_pattern_of_several_shards_is_one_hit(make_index) -> None:  # type: ignore[no-untyped-def]
+def test_a_pattern_of_several_shards_is_one_hit(make_index) -> None:
     maker = make_index(ShardLimits(events_max=2))
     for number in range(3):
         maker.add(f"job 88000{number} failed", "disk is full")
@@ -112,7 +112,7 @@ def test_a_pattern_of_several_shards_is_one_hit(make_index) -> None:  # type: ig
     assert len({o.event_id for h in result.hits for o in h.occurrences}) == 6
 
 
-def test_what_is_committed_is_found_before_the_word_index_has_it(make_index) -> None:  # type: ignore[no-untyped-def]
+def test_what_is_committed_is_found_before_the_word_index_has_it(make_index) -> None:
     """The word index may lag: meaning finds the event at once, and so does a quoted string."""
     maker = make_index()
     maker.add("first line")
@@ -124,7 +124,7 @@ def test_what_is_committed_is_found_before_the_word_index_has_it(make_index) -> 
     assert len(searcher.search(SearchRequest('"4711-0815-55"')).hits) == 1
 
 
-def test_meaning_is_maxsim_over_what_is_stored(index) -> None:  # type: ignore[no-untyped-def]
+def test_meaning_is_maxsim_over_what_is_stored(index) -> None:
     """The oracle: every stored pattern encoded anew, in float, one by one."""
     question = "motor bearing change"
     result = index.searcher().search(SearchRequest(question, limit=10, mode=Mode.SEMANTIC))
@@ -138,13 +138,13 @@ def test_meaning_is_maxsim_over_what_is_stored(index) -> None:  # type: ignore[n
     assert totals == sorted(totals, reverse=True)
 
 
-def test_the_lexical_mode_returns_only_what_shares_a_word(index) -> None:  # type: ignore[no-untyped-def]
+def test_the_lexical_mode_returns_only_what_shares_a_word(index) -> None:
     result = index.searcher().search(SearchRequest("bearing", mode=Mode.LEXICAL))
     assert texts(result) == [TEXTS[2]]
     assert index.searcher().search(SearchRequest("giraffe", mode=Mode.LEXICAL)).hits == ()
 
 
-def test_evidence_points_at_words(index) -> None:  # type: ignore[no-untyped-def]
+def test_evidence_points_at_words(index) -> None:
     question = "pump E-1034 pressure"
     hit = index.searcher().search(SearchRequest(question)).hits[0]
     text = hit.occurrences[0].event.text
@@ -157,21 +157,21 @@ def test_evidence_points_at_words(index) -> None:  # type: ignore[no-untyped-def
     assert pairs[("pressure", "pressure")] > 0.5
 
 
-def test_an_empty_index_has_no_hits(make_index) -> None:  # type: ignore[no-untyped-def]
+def test_an_empty_index_has_no_hits(make_index) -> None:
     assert make_index().searcher().search(SearchRequest("anything")).hits == ()
 
 
-def test_a_query_that_cannot_be_read_is_refused(index) -> None:  # type: ignore[no-untyped-def]
+def test_a_query_that_cannot_be_read_is_refused(index) -> None:
     with pytest.raises(QueryError):
         index.searcher().search(SearchRequest("x", where=("severity>=loud",)))
 
 
-def test_a_deadline_that_has_passed_ends_the_search(index) -> None:  # type: ignore[no-untyped-def]
+def test_a_deadline_that_has_passed_ends_the_search(index) -> None:
     with pytest.raises(TimeoutError):
         index.searcher().search(SearchRequest("x"), deadline=time.monotonic() - 1)
 
 
-def test_random_bytes_as_a_query_do_no_harm(index) -> None:  # type: ignore[no-untyped-def]
+def test_random_bytes_as_a_query_do_no_harm(index) -> None:
     random = np.random.default_rng(11)
     searcher = index.searcher()
     for _ in range(30):

@@ -10,7 +10,7 @@ from dejalog.daemon.cli import main
 SHIPPED = Path(__file__).parents[4] / "deploy" / "dejalog.toml"
 
 
-def test_the_shipped_configuration_is_good(capsys) -> None:  # type: ignore[no-untyped-def]
+def test_the_shipped_configuration_is_good(capsys) -> None:
     assert main(["config", "check", str(SHIPPED)]) == 0
     assert "good" in capsys.readouterr().out
 
@@ -34,12 +34,12 @@ def test_what_would_fail_at_the_start_fails_the_check(
     assert message in capsys.readouterr().err
 
 
-def test_a_file_that_is_not_there_is_an_error(capsys) -> None:  # type: ignore[no-untyped-def]
+def test_a_file_that_is_not_there_is_an_error(capsys) -> None:
     assert main(["config", "check", "/nowhere.toml"]) == 2
     assert "does not exist" in capsys.readouterr().err
 
 
-def test_what_is_shown_is_toml_and_tells_its_origin(capsys, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+def test_what_is_shown_is_toml_and_tells_its_origin(capsys, monkeypatch) -> None:
     monkeypatch.setenv("DEJALOG_SERVER__RPCS_MAX", "7")
     assert main(["config", "show", "--origin", "--data", "/d"]) == 0
     out = capsys.readouterr().out

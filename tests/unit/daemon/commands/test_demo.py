@@ -16,7 +16,7 @@ def test_the_demo_answers_its_three_questions_correctly(
     data = tmp_path / "demo"
     assert main(["demo", "--data", str(data)]) == 0
     out = capsys.readouterr().out
-    events = int(re.search(r"([\d ]+) events and 0 dead letters", out)[1].replace(" ", ""))  # type: ignore[index]
+    events = int(re.search(r"([\d ]+) events and 0 dead letters", out)[1].replace(" ", ""))
     assert events >= 5_000
     answers = out.split("--- Has this happened before?")[1:]
     assert len(answers) == len(QUESTIONS) == 3

@@ -6,12 +6,12 @@ from pathlib import Path
 from dejalog.daemon.cli import main
 
 
-def findings(capsys) -> dict[str, tuple[str, str]]:  # type: ignore[no-untyped-def]
+def findings(capsys) -> dict[str, tuple[str, str]]:
     rows = [line.split(maxsplit=2) for line in capsys.readouterr().out.splitlines()]
     return {name: (level, text) for level, name, text in rows}
 
 
-def test_a_machine_that_is_ready_is_told_so(tmp_path: Path, capsys) -> None:  # type: ignore[no-untyped-def]
+def test_a_machine_that_is_ready_is_told_so(tmp_path: Path, capsys) -> None:
     arguments = ["doctor", "--data", str(tmp_path / "data")]
     for listen in ("server.listen=", "server.otlp_listen="):
         arguments += ["--set", listen]
@@ -28,7 +28,7 @@ def test_a_machine_that_is_ready_is_told_so(tmp_path: Path, capsys) -> None:  # 
     assert "dejalog index" in found["index"][1]
 
 
-def test_what_is_missing_is_named_and_fails(tmp_path: Path, capsys) -> None:  # type: ignore[no-untyped-def]
+def test_what_is_missing_is_named_and_fails(tmp_path: Path, capsys) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -49,7 +49,7 @@ def test_what_is_missing_is_named_and_fails(tmp_path: Path, capsys) -> None:  # 
     assert str(port) in found["ports"][1]
 
 
-def test_an_index_is_counted(make_index, capsys) -> None:  # type: ignore[no-untyped-def]
+def test_an_index_is_counted(make_index, capsys) -> None:
     maker = make_index()
     maker.add("pump on", "pump off")
     maker.directory.close()

@@ -22,7 +22,7 @@ def task(tmp_path: Path) -> Path:
     return folder
 
 
-def test_one_line_per_task_and_mode(task: Path, capsys) -> None:  # type: ignore[no-untyped-def]
+def test_one_line_per_task_and_mode(task: Path, capsys) -> None:
     arguments = ["eval", str(task), "--mode", "hybrid", "--mode", "lexical", "-o", "json"]
     assert main(arguments) == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
@@ -42,18 +42,18 @@ def test_one_line_per_task_and_mode(task: Path, capsys) -> None:  # type: ignore
         }
 
 
-def test_a_table_for_people(task: Path, capsys) -> None:  # type: ignore[no-untyped-def]
+def test_a_table_for_people(task: Path, capsys) -> None:
     assert main(["eval", str(task)]) == 0
     headings, row = capsys.readouterr().out.splitlines()
     assert headings.split()[:3] == ["task", "mode", "nDCG@10"]
     assert row.split()[:3] == ["codes", "hybrid", "1.0000"]
 
 
-def test_the_tier_that_is_not_there_yet_is_refused(task: Path, capsys) -> None:  # type: ignore[no-untyped-def]
+def test_the_tier_that_is_not_there_yet_is_refused(task: Path, capsys) -> None:
     assert main(["eval", str(task), "--tier", "compacted"]) == 3
     assert "fresh" in capsys.readouterr().err
 
 
-def test_a_model_that_is_missing_is_an_error(task: Path, capsys) -> None:  # type: ignore[no-untyped-def]
+def test_a_model_that_is_missing_is_an_error(task: Path, capsys) -> None:
     assert main(["eval", str(task), "--model", "/nowhere"]) == 3
     assert "/nowhere" in capsys.readouterr().err

@@ -14,14 +14,14 @@ import pytest
 from dejalog.daemon.cli import main
 
 
-def counts(data: Path, capsys) -> tuple[int, int]:  # type: ignore[no-untyped-def]
+def counts(data: Path, capsys) -> tuple[int, int]:
     capsys.readouterr()
     assert main(["status", "--data", str(data), "-o", "json"]) == 0
     status = json.loads(capsys.readouterr().out)
     return int(status["events"]), int(status["dead_letters"])
 
 
-def test_a_second_run_adds_only_what_is_new(tmp_path: Path, capsys) -> None:  # type: ignore[no-untyped-def]
+def test_a_second_run_adds_only_what_is_new(tmp_path: Path, capsys) -> None:
     log, data = tmp_path / "a.log", tmp_path / "data"
     log.write_text("pump on\npump off\n")
     for expected in (2, 2, 3):
@@ -33,14 +33,14 @@ def test_a_second_run_adds_only_what_is_new(tmp_path: Path, capsys) -> None:  # 
     assert main(["verify", "--data", str(data)]) == 0
 
 
-def test_standard_input_is_read_to_its_end(tmp_path: Path, capsys) -> None:  # type: ignore[no-untyped-def]
+def test_standard_input_is_read_to_its_end(tmp_path: Path, capsys) -> None:
     data = tmp_path / "data"
     command = [sys.executable, "-m", "dejalog.daemon", "index", "--data", str(data), "-"]
     subprocess.run(command, input=b"fan on\nfan off\n", check=True, capture_output=True)
     assert counts(data, capsys) == (2, 0)
 
 
-def test_hostile_files_are_accounted_for_to_the_last_record(tmp_path: Path, capsys) -> None:  # type: ignore[no-untyped-def]
+def test_hostile_files_are_accounted_for_to_the_last_record(tmp_path: Path, capsys) -> None:
     """Random bytes, one huge line, broken UTF-8, a cut gzip, deep JSON, impossible times.
 
     DEJALOG_HOSTILE_MIB sets the size of the random file (2 here; 64 in the long run).
@@ -74,7 +74,7 @@ def numbers_in(sentence: str) -> list[str]:
     return re.findall(r"\d[\d ]*\d|\d", sentence)
 
 
-def test_a_real_log_is_indexed_whole(shared_data: Path, tmp_path: Path, capsys) -> None:  # type: ignore[no-untyped-def]
+def test_a_real_log_is_indexed_whole(shared_data: Path, tmp_path: Path, capsys) -> None:
     log = shared_data / "logs" / "loghub" / "Zookeeper_2k.log"
     data = tmp_path / "data"
     assert main(["index", "--data", str(data), str(log)]) == 0
@@ -84,7 +84,7 @@ def test_a_real_log_is_indexed_whole(shared_data: Path, tmp_path: Path, capsys) 
     assert "Connection broken" in capsys.readouterr().out
 
 
-def test_files_that_cannot_be_read_are_named(tmp_path: Path, capsys) -> None:  # type: ignore[no-untyped-def]
+def test_files_that_cannot_be_read_are_named(tmp_path: Path, capsys) -> None:
     folder = tmp_path / "in"
     folder.mkdir()
     (folder / "a.log").write_text("one\n")
@@ -94,6 +94,6 @@ def test_files_that_cannot_be_read_are_named(tmp_path: Path, capsys) -> None:  #
 
 
 @pytest.mark.parametrize("arguments", [["-", "a.log"]])
-def test_stdin_and_files_do_not_mix(arguments: list[str], tmp_path: Path, capsys) -> None:  # type: ignore[no-untyped-def]
+def test_stdin_and_files_do_not_mix(arguments: list[str], tmp_path: Path, capsys) -> None:
     assert main(["index", "--data", str(tmp_path), *arguments]) == 2
     assert "standard input" in capsys.readouterr().err

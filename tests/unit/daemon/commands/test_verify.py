@@ -6,7 +6,7 @@ import sys
 from dejalog.daemon.cli import main
 
 
-def test_a_good_index_is_clean(make_index, capsys) -> None:  # type: ignore[no-untyped-def]
+def test_a_good_index_is_clean(make_index, capsys) -> None:
     maker = make_index()
     maker.add("pump on", "pump off")
     maker.directory.close()
@@ -15,7 +15,7 @@ def test_a_good_index_is_clean(make_index, capsys) -> None:  # type: ignore[no-u
     assert captured.out == "clean: 1 shards, 2 events, 2 patterns, 0 dead letters\n"
 
 
-def test_a_damaged_index_is_named_and_fails(make_index, capsys) -> None:  # type: ignore[no-untyped-def]
+def test_a_damaged_index_is_named_and_fails(make_index, capsys) -> None:
     maker = make_index()
     maker.add(maker.event("pump on", labels=(("site", "unmistakable-label"),)))
     maker.directory.close()
@@ -27,7 +27,7 @@ def test_a_damaged_index_is_named_and_fails(make_index, capsys) -> None:  # type
     assert "checksum" in out
 
 
-def test_while_it_is_written_the_values_are_walked_all_the_same(make_index, capsys) -> None:  # type: ignore[no-untyped-def]
+def test_while_it_is_written_the_values_are_walked_all_the_same(make_index, capsys) -> None:
     maker = make_index()
     maker.add("pump on")
     command = [sys.executable, "-m", "dejalog.daemon", "verify", "--data", str(maker.path)]

@@ -153,7 +153,28 @@ def test_a_path_that_cannot_be_read_ends_the_start(
     (tmp_path / "a.log").write_bytes(b"one\n")
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     with pytest.raises(SourceError, match=r"a\.log: permission denied; grant reading"):
-        FileSource([tmp_path], follow=False).start()
+        FileSource([tmp_path / "a.log"], follow=False).start()
+
+
+def test_a_file_of_a_folder_that_cannot_be_read_is_named_and_the_rest_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a.log", "b.log"):
+        (tmp_path / name).write_bytes(b"one\n")
+    opened = os.open
+
+    def refuse(path: str, *rest: object, **more: object) -> int:
+        if str(path).endswith("a.log"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return opened(path, *rest, **more)
+
+    monkeypatch.setattr(os, "open", refuse)
+    source = FileSource([tmp_path], follow=False)
+    records = source.poll(records_max=10, bytes_max=1000, timeout_s=1)
+    assert [record.data for record in records] == [b"one"]
+    assert [(Path(p.path).name, p.reason) for p in source.problems()] == [
+        ("a.log", "permission denied")
+    ]
 
 
 def test_progress_counts_bytes_as_they_lie_on_disk(tmp_path: Path) -> None:

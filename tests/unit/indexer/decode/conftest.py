@@ -34,6 +34,6 @@ def decode() -> Decode:
     decoder = Decoder()
 
     def call(data: bytes, **fields: object) -> Decoded:
-        return decoder.decode(Record("s", "p", 7, 8, data, RECEIVED_NS, **fields))  # type: ignore[arg-type]
+        return decoder.decode(Record("s", "p", 7, 8, data, RECEIVED_NS, **fields))
 
     return call

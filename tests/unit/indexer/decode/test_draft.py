@@ -14,7 +14,7 @@ def finisher(reading: Reading) -> Finisher:
 
 
 def record(received_ns: int, **fields: object) -> Record:
-    return Record("s", "p", 7, 8, b"", received_ns, **fields)  # type: ignore[arg-type]
+    return Record("s", "p", 7, 8, b"", received_ns, **fields)
 
 
 def test_a_possible_time_is_the_event_s(finisher: Finisher, received_ns: int) -> None:

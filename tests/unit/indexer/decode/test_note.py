@@ -11,7 +11,7 @@ NOTE = (
 )
 
 
-def test_a_note_is_text_and_action_with_the_rest_as_labels(decode) -> None:  # type: ignore[no-untyped-def]
+def test_a_note_is_text_and_action_with_the_rest_as_labels(decode) -> None:
     (event,) = decode(NOTE).events
     assert event.kind is Kind.NOTE
     assert event.text == "pump trips on overload\nAction taken: bearing replaced"
@@ -31,7 +31,7 @@ def test_a_note_is_text_and_action_with_the_rest_as_labels(decode) -> None:  # t
         b'{"Kind":"Note","message":"x"}',
     ],
 )
-def test_what_only_notes_have_marks_a_note(decode, data: bytes) -> None:  # type: ignore[no-untyped-def]
+def test_what_only_notes_have_marks_a_note(decode, data: bytes) -> None:
     assert decode(data).events[0].kind is Kind.NOTE
 
 
@@ -44,21 +44,21 @@ def test_what_only_notes_have_marks_a_note(decode, data: bytes) -> None:  # type
         b'{"text":"x","asset":"P-1"}',
     ],
 )
-def test_what_logs_have_too_does_not(decode, data: bytes) -> None:  # type: ignore[no-untyped-def]
+def test_what_logs_have_too_does_not(decode, data: bytes) -> None:
     assert decode(data).events[0].kind is Kind.LOG
 
 
-def test_the_encoding_makes_any_object_a_note(decode) -> None:  # type: ignore[no-untyped-def]
+def test_the_encoding_makes_any_object_a_note(decode) -> None:
     (event,) = decode(b'{"message":"x","level":"info"}', encoding="note").events
     assert event.kind is Kind.NOTE
 
 
-def test_several_actions_are_one_sentence(decode) -> None:  # type: ignore[no-untyped-def]
+def test_several_actions_are_one_sentence(decode) -> None:
     (event,) = decode(b'{"note":"x","action":["a","b"]}').events
     assert event.text == "x\nAction taken: a; b"
 
 
-def test_a_note_without_words_is_a_dead_letter(decode) -> None:  # type: ignore[no-untyped-def]
+def test_a_note_without_words_is_a_dead_letter(decode) -> None:
     (letter,) = decode(b'{"kind":"note","asset":"P-1"}').dead_letters
     assert letter.reason == "empty"
     assert b"P-1" in letter.data

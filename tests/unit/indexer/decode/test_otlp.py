@@ -36,7 +36,7 @@ def logs(*records: LogRecord) -> LogsData:
 
 FULL = LogRecord(
     time_unix_nano=NS,
-    severity_number=17,  # type: ignore[arg-type]
+    severity_number=17,
     severity_text="ERROR",
     body=AnyValue(string_value="disk full\n"),
     attributes=[pair("path", "/data"), pair("exception.stacktrace", "E: x\n\tat y")],
@@ -56,7 +56,7 @@ def as_json(data: LogsData) -> bytes:
 
 @pytest.mark.parametrize("encoding", ["auto", "otlp"])
 @pytest.mark.parametrize("form", ["proto", "json"])
-def test_protobuf_and_json_give_the_same_event(decode, encoding: str, form: str) -> None:  # type: ignore[no-untyped-def]
+def test_protobuf_and_json_give_the_same_event(decode, encoding: str, form: str) -> None:
     data = logs(FULL).SerializeToString() if form == "proto" else as_json(logs(FULL))
     (event,) = decode(data, encoding=encoding if encoding == "auto" else f"otlp_{form}").events
     assert (event.time_ns, event.time_origin) == (NS, TimeOrigin.EVENT)
@@ -69,19 +69,19 @@ def test_protobuf_and_json_give_the_same_event(decode, encoding: str, form: str)
     }  # fmt: skip
 
 
-def test_ids_in_base64_are_read_too(decode) -> None:  # type: ignore[no-untyped-def]
+def test_ids_in_base64_are_read_too(decode) -> None:
     (event,) = decode(json.dumps(MessageToDict(logs(FULL))).encode()).events
     assert dict(event.attributes)["trace_id"] == TRACE_ID.hex()
     assert dict(event.labels)["severity"] == "error"
 
 
-def test_every_log_record_is_an_event(decode) -> None:  # type: ignore[no-untyped-def]
+def test_every_log_record_is_an_event(decode) -> None:
     records = [LogRecord(body=AnyValue(string_value=str(n))) for n in range(5)]
     decoded = decode(logs(*records).SerializeToString())
     assert [(e.text, e.sub) for e in decoded.events] == [(str(n), n) for n in range(5)]
 
 
-def test_the_observed_time_serves_where_there_is_no_other(decode, received_ns: int) -> None:  # type: ignore[no-untyped-def]
+def test_the_observed_time_serves_where_there_is_no_other(decode, received_ns: int) -> None:
     body = AnyValue(string_value="x")
     observed = LogRecord(body=body, observed_time_unix_nano=NS)
     first, second = decode(logs(observed, LogRecord(body=body)).SerializeToString()).events
@@ -100,18 +100,18 @@ def test_the_observed_time_serves_where_there_is_no_other(decode, received_ns: i
         (AnyValue(kvlist_value=KeyValueList(values=[pair("msg", "m"), pair("a", "b")])), "m"),
     ],
 )
-def test_a_body_of_any_kind_becomes_text(decode, body: AnyValue, text: str) -> None:  # type: ignore[no-untyped-def]
+def test_a_body_of_any_kind_becomes_text(decode, body: AnyValue, text: str) -> None:
     (event,) = decode(logs(LogRecord(body=body)).SerializeToString()).events
     assert event.text == text
 
 
-def test_a_log_record_without_words_is_a_dead_letter_among_events(decode) -> None:  # type: ignore[no-untyped-def]
+def test_a_log_record_without_words_is_a_dead_letter_among_events(decode) -> None:
     decoded = decode(logs(LogRecord(), FULL).SerializeToString())
     assert [d.reason for d in decoded.dead_letters] == ["empty"]
     assert [e.sub for e in decoded.events] == [1]
 
 
-def test_a_malformed_log_record_is_refused_alone(decode) -> None:  # type: ignore[no-untyped-def]
+def test_a_malformed_log_record_is_refused_alone(decode) -> None:
     value = json.loads(as_json(logs(FULL, FULL)))
     value["resourceLogs"][0]["scopeLogs"][0]["logRecords"][0]["timeUnixNano"] = "soon"
     decoded = decode(json.dumps(value).encode())
@@ -129,25 +129,25 @@ def test_a_malformed_log_record_is_refused_alone(decode) -> None:  # type: ignor
         {"resourceLogs": [{"scopeLogs": [{"logRecords": [3]}]}]},
     ],
 )
-def test_json_of_the_wrong_shape_is_a_dead_letter(decode, value: object) -> None:  # type: ignore[no-untyped-def]
+def test_json_of_the_wrong_shape_is_a_dead_letter(decode, value: object) -> None:
     decoded = decode(json.dumps(value).encode())
     assert decoded.events == ()
     assert decoded.dead_letters
 
 
-def test_bytes_that_are_no_message_are_a_dead_letter(decode) -> None:  # type: ignore[no-untyped-def]
+def test_bytes_that_are_no_message_are_a_dead_letter(decode) -> None:
     (letter,) = decode(b"\x0a\x05hello", encoding="otlp_proto").dead_letters
     assert letter.reason == "bad-otlp"
     (letter,) = decode(b"[1]", encoding="otlp_json").dead_letters
     assert letter.reason == "bad-json"
 
 
-def test_text_that_begins_with_a_newline_is_not_taken_for_protobuf(decode) -> None:  # type: ignore[no-untyped-def]
+def test_text_that_begins_with_a_newline_is_not_taken_for_protobuf(decode) -> None:
     assert not otlp.is_logs_data(b"\nhello world")
     assert decode(b"\nhello world").events[0].text == "\nhello world"
 
 
-def test_a_key_that_comes_twice_keeps_both_values(decode) -> None:  # type: ignore[no-untyped-def]
+def test_a_key_that_comes_twice_keeps_both_values(decode) -> None:
     record = LogRecord(body=AnyValue(string_value="x"), attributes=[pair("k", "1"), pair("k", "2")])
     (event,) = decode(logs(record).SerializeToString()).events
     assert {("k", "1"), ("k#2", "2")} <= set(event.attributes)

@@ -24,7 +24,7 @@ def test_the_defaults_are_valid() -> None:
 )
 def test_a_setting_that_cannot_be_is_a_config_error_that_names_it(key: str, value: object) -> None:
     with pytest.raises(ConfigError) as caught:
-        DecodeSettings(**{key: value})  # type: ignore[arg-type]
+        DecodeSettings(**{key: value})
     assert caught.value.key == key
 
 

@@ -29,7 +29,7 @@ def test_every_word_and_number_maps_to_one_of_the_six_values() -> None:
         (severity.of_python, 50, "fatal"),
     ],
 )
-def test_numbers_map_by_the_table_of_their_writer(read, number: int, expected: str) -> None:  # type: ignore[no-untyped-def]
+def test_numbers_map_by_the_table_of_their_writer(read, number: int, expected: str) -> None:
     assert read(number) == expected
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 
-def test_rfc_5424_with_structured_data(decode) -> None:  # type: ignore[no-untyped-def]
+def test_rfc_5424_with_structured_data(decode) -> None:
     (event,) = decode(
         b"<165>1 2003-10-11T22:14:15.003Z mymachine.example.com evntslog 88 ID47 "
         b'[exampleSDID@32473 iut="3" eventSource="App\\"lication\\]"][x@1 a="b"] '
@@ -21,13 +21,13 @@ def test_rfc_5424_with_structured_data(decode) -> None:  # type: ignore[no-untyp
     }  # fmt: skip
 
 
-def test_rfc_5424_with_nothing_but_nil_values_keeps_the_raw_text(decode) -> None:  # type: ignore[no-untyped-def]
+def test_rfc_5424_with_nothing_but_nil_values_keeps_the_raw_text(decode) -> None:
     (event,) = decode(b"<0>1 - - - - - -").events
     assert event.text == "<0>1 - - - - - -"
     assert dict(event.labels) == {"facility": "kern", "severity": "fatal"}
 
 
-def test_rfc_3164(decode) -> None:  # type: ignore[no-untyped-def]
+def test_rfc_3164(decode) -> None:
     (event,) = decode(
         b"<34>Apr 11 22:14:15 mymachine su[12]: 'su root' failed on /dev/pts/8"
     ).events
@@ -50,23 +50,23 @@ def test_rfc_3164(decode) -> None:  # type: ignore[no-untyped-def]
         ("<13>1 2024-04-11T22:14:15Z h a p m [broken x", "h a p m [broken x", None),
     ],
 )
-def test_what_only_begins_like_syslog_is_kept(decode, line: str, text: str, labels) -> None:  # type: ignore[no-untyped-def]
+def test_what_only_begins_like_syslog_is_kept(decode, line: str, text: str, labels) -> None:
     (event,) = decode(line.encode()).events
     assert text in event.text
     if labels is not None:
         assert dict(event.labels) == {"facility": "user", "severity": "info", **labels}
 
 
-def test_a_priority_is_not_needed_where_the_encoding_is_syslog(decode) -> None:  # type: ignore[no-untyped-def]
+def test_a_priority_is_not_needed_where_the_encoding_is_syslog(decode) -> None:
     (event,) = decode(b"Apr 11 22:14:15 h su: x", encoding="syslog").events
     assert (event.text, dict(event.labels)) == ("x", {"host": "h", "service": "su"})
 
 
-def test_a_priority_that_cannot_be_is_text(decode) -> None:  # type: ignore[no-untyped-def]
+def test_a_priority_that_cannot_be_is_text(decode) -> None:
     (event,) = decode(b"<999>x").events
     assert (event.text, event.labels) == ("<999>x", ())
 
 
-def test_html_is_not_syslog(decode) -> None:  # type: ignore[no-untyped-def]
+def test_html_is_not_syslog(decode) -> None:
     (event,) = decode(b"<html> x").events
     assert (event.text, event.labels) == ("<html> x", ())

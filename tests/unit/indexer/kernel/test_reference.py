@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from dejalog.indexer.kernel.reference import best_rows, maxsim
 
 
-def by_definition(query, codes, scales, offsets):  # type: ignore[no-untyped-def]
+def by_definition(query, codes, scales, offsets):
     """Sum over query rows of the largest dot product, one loop at a time."""
     scores = []
     for start, end in pairwise(offsets):

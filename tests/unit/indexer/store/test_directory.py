@@ -21,7 +21,7 @@ class Numbers:
     first_event: int = 0
 
 
-def header(numbers: Numbers):  # type: ignore[no-untyped-def]
+def header(numbers: Numbers):
     return new_header(
         shard=numbers.shard,
         created_ns=1,

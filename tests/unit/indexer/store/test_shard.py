@@ -51,7 +51,7 @@ def block(*texts: str) -> TextBlock:
 
 
 @pytest.fixture
-def shard(tmp_path: Path):  # type: ignore[no-untyped-def]
+def shard(tmp_path: Path):
     opened = Shard.create(tmp_path / "000001", HEADER, POSITIONS)
     yield opened
     opened.close()
