@@ -61,11 +61,13 @@ class Appended:
 class ShardLimits:
     """When the shard that is appended to is left alone and a new one begun.
 
-    Until it is compacted a fresh shard is searched exactly and in memory, hence the bounds.
+    Until it is compacted a fresh shard is searched exactly and in memory, hence the bounds on
+    events and patterns; the one on bytes keeps it far below LMDB's map.
     """
 
     events_max: int = 4_000_000
     patterns_max: int = 200_000
+    bytes_max: int = 8 << 30
     age_max_s: float = 7 * 24 * 3600.0
 
 
@@ -173,6 +175,7 @@ class Appender:
         return (
             self._counters.events >= self._limits.events_max
             or self._counters.patterns >= self._limits.patterns_max
+            or self._shard.bytes_on_disk() >= self._limits.bytes_max
             or (age_s >= self._limits.age_max_s and self._counters.events > 0)
             or self._shard.header.mask_version != MASK_VERSION
         )

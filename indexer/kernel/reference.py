@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-#: Rows scored at once: 16 k rows of 96 dims are 6 MB as float32, which stays in the L2/L3 caches.
-_BLOCK_ROWS = 16_384
+#: Rows scored at once: 2 k rows of 96 dims are 0.8 MB as float32, which stays in the L2 cache.
+_BLOCK_ROWS = 2_048
 
 
 def maxsim(
@@ -46,10 +46,10 @@ def _maxsim_block(
     scores = np.zeros(len(offsets) - 1, np.float32)
     if start == end:
         return scores
-    similarities = query @ codes[start:end].astype(np.float32).T
-    similarities *= scales[start:end]
-    best = np.maximum.reduceat(similarities, (offsets[:-1] - start)[is_filled], axis=1)
-    scores[is_filled] = best.sum(axis=0)
+    similarities = codes[start:end].astype(np.float32) @ query.T
+    similarities *= scales[start:end, None]
+    best = np.maximum.reduceat(similarities, (offsets[:-1] - start)[is_filled], axis=0)
+    scores[is_filled] = best.sum(axis=1)
     return scores
 
 

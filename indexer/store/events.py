@@ -68,20 +68,15 @@ class EventReader:
         self._snapshot = snapshot
         self._arrays = arrays
         self._blocks: dict[int, OpenBlock] = {}
-        self._of_event: dict[int, OpenBlock] = {}
 
     def block(self, number: int) -> OpenBlock:
         """The block that holds the event of this number."""
-        known = self._of_event.get(number)
-        if known is not None:
-            return known
-        first, block = self._snapshot.texts_block(number)
+        first = self._snapshot.texts_start(number)
         opened = self._blocks.get(first)
         if opened is None:
-            opened = self._blocks[first] = open_block(first, block)
+            opened = self._blocks[first] = open_block(first, self._snapshot.texts(first))
         if number - first >= len(opened):
             raise DamagedValueError(f"event {number} is missing")
-        self._of_event[number] = opened
         return opened
 
     def text(self, number: int) -> str:

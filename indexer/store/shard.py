@@ -38,6 +38,9 @@ MAP_BYTES: Final = 64 << 30
 #: Query threads of several processes; a slot is 64 bytes.
 READERS_MAX: Final = 512
 
+#: Pattern texts in a block, which reading one of them has to decompress.
+PATTERN_BLOCK: Final = 64
+
 #: A shard's named databases, open.
 Databases: TypeAlias = "dict[bytes, lmdb._Database]"
 
@@ -106,9 +109,9 @@ class Shard:
         with _write(self.path, self._environment, self._databases) as write:
             yield write
 
-    def clear_stale_readers(self) -> int:
-        """Frees the slots of readers that were killed; returns how many."""
-        return int(self._environment.reader_check())
+    def bytes_on_disk(self) -> int:
+        """The size of the data file."""
+        return (self.path / "data.mdb").stat().st_size
 
     def close(self) -> None:
         """Closes the environment; no snapshot may be open."""
@@ -122,6 +125,7 @@ class Snapshot:
         self._path = path
         self._transaction = transaction
         self._databases = databases
+        self._pattern_blocks: dict[int, list[str]] = {}
 
     def header(self) -> Header:
         """What the shard says of itself."""
@@ -156,9 +160,11 @@ class Snapshot:
             yield layout.number_of(key), layout.unseal_compressed(value, list[str])
 
     def pattern(self, number: int) -> str:
-        """One pattern's text."""
+        """One pattern's text; blocks that were looked into stay open with the snapshot."""
         first, value = self._block(b"patterns", layout.key_u32(number))
-        texts = layout.unseal_compressed(value, list[str])
+        texts = self._pattern_blocks.get(first)
+        if texts is None:
+            texts = self._pattern_blocks[first] = layout.unseal_compressed(value, list[str])
         if number - first >= len(texts):
             raise DamagedValueError(f"pattern {number} is missing")
         return texts[number - first]
@@ -167,11 +173,6 @@ class Snapshot:
         """Blocks of patterns' vectors, from the one that starts at pattern `number` on."""
         for key, value in self._walk(b"vectors", layout.key_u32(number)):
             yield layout.number_of(key), layout.unseal_vectors(value)
-
-    def vectors_block(self, number: int) -> tuple[int, Vectors]:
-        """The block that holds pattern `number`, and the number of its first pattern."""
-        first, value = self._block(b"vectors", layout.key_u32(number))
-        return first, layout.unseal_vectors(value)
 
     def labelsets_from(self, number: int) -> Iterator[tuple[int, list[tuple[str, str]]]]:
         """Label sets, from `number` on."""
@@ -190,10 +191,14 @@ class Snapshot:
         for key, value in self._walk(b"texts", start):
             yield layout.number_of(key), layout.unseal_compressed(value, TextBlock)
 
-    def texts_block(self, event: int) -> tuple[int, TextBlock]:
-        """The block that holds `event`, and the number of its first event."""
-        first, value = self._block(b"texts", layout.key_u64(event))
-        return first, layout.unseal_compressed(value, TextBlock)
+    def texts_start(self, event: int) -> int:
+        """The number of the first event of the block that holds `event`."""
+        return self._block(b"texts", layout.key_u64(event))[0]
+
+    def texts(self, first: int) -> TextBlock:
+        """The block that starts at event `first`."""
+        value = self._need(b"texts", layout.key_u64(first))
+        return layout.unseal_compressed(value, TextBlock)
 
     def dead_letters(self) -> Iterator[tuple[int, DeadLetter]]:
         """Every dead letter with its number."""
@@ -211,7 +216,7 @@ class Snapshot:
     def _need(self, database: bytes, key: bytes) -> bytes:
         value = self._get(database, key)
         if value is None:
-            raise CorruptShardError(self._path, f"{database.decode()} lacks {key.decode()}")
+            raise CorruptShardError(self._path, f"{database.decode()} lacks the key {key!r}")
         return value
 
     def _walk(self, database: bytes, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
@@ -267,9 +272,11 @@ class ShardWrite:
             return
         for number, digest in enumerate(digests, first):
             self._put(b"pattern_ids", digest, number.to_bytes(4, "little"), is_new=True)
-        key = layout.key_u32(first)
-        self._append(b"patterns", key, layout.seal_compressed(list(texts)))
-        self._append(b"vectors", key, layout.seal_vectors(vectors))
+        for start in range(0, len(texts), PATTERN_BLOCK):
+            block = list(texts[start : start + PATTERN_BLOCK])
+            key = layout.key_u32(first + start)
+            self._append(b"patterns", key, layout.seal_compressed(block))
+        self._append(b"vectors", layout.key_u32(first), layout.seal_vectors(vectors))
 
     def put_labelset(self, number: int, labels: Sequence[tuple[str, str]]) -> None:
         """Adds a label set under its number."""

@@ -102,6 +102,16 @@ def test_a_full_shard_is_followed_by_one_that_goes_on_where_it_ended(
         assert appender.positions() == [Position("file", "1:2", 30)]
 
 
+def test_a_shard_ends_long_before_its_map_is_full(tmp_path: Path, encoder: Encoder) -> None:
+    with DataDirectory.open(tmp_path, is_writable=True) as directory:
+        appender = Appender(directory, encoder, limits=ShardLimits(bytes_max=100_000))
+        for number in range(6):
+            noise = "".join(chr(0x4E00 + (number * 7919 + i * 31) % 9000) for i in range(9_000))
+            appender.append(batch(event(noise, number), end=number + 1))
+        assert len(directory.shards) > 1
+        assert all(shard.bytes_on_disk() < 400_000 for shard in directory.shards)
+
+
 def test_age_ends_a_shard_but_not_an_empty_one(tmp_path: Path, encoder: Encoder) -> None:
     now = [1_000_000_000]
     with DataDirectory.open(tmp_path, is_writable=True) as directory:

@@ -110,8 +110,8 @@ def test_a_number_that_may_be_any_level_stays_an_attribute(decode) -> None:
 def test_json_in_a_container_s_log_field_is_opened(decode) -> None:
     got = event(
         decode(
-            b'{"log":"{\\"level\\":\\"warn\\",\\"msg\\":\\"slow\\",\\"time\\":\\"2022-08-22T05:18:16'
-            b'.154660034Z\\"}\\n","stream":"stdout","time":"2022-08-22T05:18:17Z"}'
+            b'{"log":"{\\"level\\":\\"warn\\",\\"msg\\":\\"slow\\",\\"time\\":\\"2022-08-22T'
+            b'05:18:16.154660034Z\\"}\\n","stream":"stdout","time":"2022-08-22T05:18:17Z"}'
         )
     )
     assert (got.text, got.time_ns) == ("slow", NS)

@@ -83,7 +83,6 @@ def test_what_a_transaction_put_is_there_after_reopening(shard: Shard, tmp_path:
         assert snapshot.find_pattern(digest("c")) == 2
         assert snapshot.find_pattern(digest("d")) is None
         assert [first for first, _ in snapshot.vectors_from(2)] == [2]
-        assert snapshot.vectors_block(1)[0] == 0
         assert [first for first, _ in snapshot.texts_from(101)] == [100, 102]
         assert list(snapshot.labelsets_from(0)) == [(0, [("host", "gw7")])]
         assert list(snapshot.dead_letters()) == [(10, letter)]
