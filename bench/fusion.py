@@ -29,9 +29,9 @@ from dejalog.indexer.store.directory import DataDirectory
 
 GRID = {
     "semantic": (1.0,),
-    "pooled": (0.3, 0.5, 0.7, 1.0, 1.4),
+    "pooled": (0.5, 0.7, 1.0, 1.4, 2.0),
     "lexical": (0.1, 0.2, 0.3, 0.4, 0.6),
-    "exact": (0.3, 0.6, 1.0),
+    "exact": (0.0, 0.3, 0.6, 1.0),
 }
 
 

@@ -13,9 +13,8 @@ from dejalog.daemon.client import Client
 from dejalog.indexer.context import Context, read_context
 from dejalog.indexer.errors import DejalogError, QueryError
 from dejalog.indexer.hit import Occurrence, SearchResult
-from dejalog.indexer.match import known_labels
 from dejalog.indexer.query import SearchRequest
-from dejalog.indexer.search import Searcher
+from dejalog.indexer.search import Searcher, label_names
 
 NO_REMOTE_CONTEXT = (
     "lines around a hit (-A, -B, -C) cannot be had over --server in this version; "
@@ -57,7 +56,7 @@ class LocalAnswerer:
 
     def label_names(self) -> frozenset[str] | None:
         """The names of all labels that occur."""
-        return known_labels(self._searcher.states())
+        return label_names(self._searcher.states())
 
     def context(self, occurrence: Occurrence, *, before: int, after: int) -> Context:
         """Returns an occurrence's neighbours."""

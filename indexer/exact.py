@@ -1,13 +1,17 @@
 """Which events hold a quoted string, letter for letter except for case.
 
-1. The string's terms are looked up: an event is a candidate if its pattern or its values have
-   each of them. Events that the lexical index has not reached yet are candidates, too.
+1. The string's words are looked up: an event is a candidate if its pattern or its values have
+   each of them. The words of times are in neither, so they rule nothing out. Events that the
+   lexical index has not reached yet are candidates, too.
 2. A string that stands in a pattern outside its placeholders stands in all events of the pattern.
 3. Every other candidate's raw text is read, newest first, up to a bound.
+
+So a quoted string is made of whole words: `"conn"` does not find `connection`.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -15,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dejalog.indexer.lexical import LexicalIndex
-from dejalog.indexer.mask import mask_pattern
+from dejalog.indexer.mask import PLACEHOLDER, TIME_TYPES, mask_pattern
 from dejalog.indexer.store.events import EventReader
 from dejalog.indexer.store.shard import Snapshot
 from dejalog.indexer.store.view import ShardArrays
@@ -45,23 +49,39 @@ def match_exact(
     if is_allowed is not None:
         candidates &= is_allowed
     patterns = arrays.columns.patterns
-    settled = np.zeros(len(candidates), np.bool_)
-    lowered = needle.lower()
-    if "<" not in needle and ">" not in needle:
-        for number in np.unique(patterns[candidates]):
-            if lowered in snapshot.pattern(int(number)).lower():
-                settled |= patterns == number
-    settled &= candidates
+    holds = whole_words(needle)
+    is_inside = np.zeros(arrays.counters.patterns, np.bool_)
+    for number in np.unique(patterns[candidates]):
+        constant = PLACEHOLDER.sub("\0", snapshot.pattern(int(number)))
+        is_inside[number] = holds.search(constant) is not None
+    settled = is_inside[patterns] & candidates
     to_read = np.flatnonzero(candidates & ~settled)
     newest = to_read[-READ_EVENTS_MAX:]
     reader = EventReader(snapshot, arrays)
     first = arrays.header.first_event
     for row in newest:
         event = reader.event(first + int(row))
-        settled[row] = lowered in event.text.lower() or any(
-            lowered in value.lower() for _, value in event.attributes
-        )
+        values = (value for _, value in event.attributes)
+        settled[row] = any(holds.search(text) for text in (event.text, *values))
     return ExactMatch(settled, is_partial=len(newest) < len(to_read))
+
+
+def whole_words(needle: str) -> re.Pattern[str]:
+    """Returns an expression for the string, in any case, that cuts no word or number at its ends.
+
+    Between a letter and a digit is no cut: `05:18:16` stands in `T05:18:16Z`.
+    """
+    first, last = _kind(needle[:1]), _kind(needle[-1:])
+    start = f"(?<!{first})" if first else ""
+    end = f"(?!{last})" if last else ""
+    return re.compile(start + re.escape(needle) + end, re.IGNORECASE)
+
+
+def _kind(character: str) -> str:
+    """The class of characters that would go on with a number or a word."""
+    if character.isdigit():
+        return r"\d"
+    return r"[^\W\d_]" if character.isalpha() else ""
 
 
 def _candidates(needle: str, arrays: ShardArrays, lexical: LexicalIndex) -> NDArray[np.bool_]:
@@ -86,10 +106,12 @@ def events_with_code(code: str, arrays: ShardArrays, lexical: LexicalIndex) -> N
 
 
 def _pieces(text: str) -> list[str]:
-    """The text, cut where masking would cut it: `10.0.0.7:443` is an address and a port."""
+    """The text without times, cut where masking would cut it: `10.0.0.7:443` is two pieces."""
     _, spans = mask_pattern(text)
-    cuts = [0, *(spans[i + edge] for i in range(0, len(spans), 3) for edge in (1, 2)), len(text)]
-    return [text[start:end] for start, end in pairwise(cuts) if end > start]
+    masked = [spans[i : i + 3] for i in range(0, len(spans), 3)]
+    cuts = [0, *(edge for _, start, end in masked for edge in (start, end)), len(text)]
+    times = {start for kind, start, _ in masked if kind in TIME_TYPES}
+    return [text[a:b] for a, b in pairwise(cuts) if b > a and a not in times]
 
 
 def events_with_term(term: str, arrays: ShardArrays, lexical: LexicalIndex) -> NDArray[np.bool_]:

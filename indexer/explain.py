@@ -7,6 +7,7 @@ masked have no token vectors, so code-shaped words are looked for in the raw tex
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from collections.abc import Sequence
 
@@ -47,15 +48,12 @@ def explain(
 
 def explain_exact(terms: Sequence[QueryTerm], text: str) -> list[Evidence]:
     """Returns where the query's code-shaped words stand in the raw text, letter for letter."""
-    lowered = text.lower()
     evidence: list[Evidence] = []
     for term in terms:
-        if not term.is_code:
-            continue
-        at = lowered.find(term.text.lower())
-        if at >= 0:
-            end = at + len(term.text)
-            evidence.append(Evidence(term.start, term.end, at, end, 1.0))
+        # Lower-casing the text instead could change its length and with it the offsets.
+        found = re.search(re.escape(term.text), text, re.IGNORECASE) if term.is_code else None
+        if found is not None:
+            evidence.append(Evidence(term.start, term.end, found.start(), found.end(), 1.0))
     return evidence
 
 

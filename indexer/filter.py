@@ -35,9 +35,9 @@ class Condition:
         return self._compares(found)
 
     def _compares(self, found: str) -> bool:
-        if found not in SEVERITIES:
+        if found.lower() not in SEVERITIES:
             return False
-        difference = SEVERITIES.index(found) - SEVERITIES.index(self.value.lower())
+        difference = SEVERITIES.index(found.lower()) - SEVERITIES.index(self.value.lower())
         return difference >= 0 if self.operator == ">=" else difference <= 0
 
 

@@ -6,12 +6,20 @@ the same pattern, and time grows with the length of the text.
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 from dejalog.indexer.kernel import _native
 
 #: The placeholders; the index of each is the type id in the spans of `mask_pattern`.
 PLACEHOLDERS: tuple[str, ...] = _native.PLACEHOLDERS
+
+#: Any of them, in a pattern.
+PLACEHOLDER = re.compile("|".join(map(re.escape, PLACEHOLDERS)))
+
+#: Type ids of times: these are found by time range, and every event has one, so their digits are
+#: not indexed as words.
+TIME_TYPES = frozenset({PLACEHOLDERS.index("<time>")})
 
 #: Raised whenever the same text could give another pattern; stored in the index.
 MASK_VERSION: int = _native.MASK_VERSION

@@ -24,6 +24,8 @@ from dejalog.indexer.terms import QueryTerm
 #: How many of the best pattern and event documents the lexical channel contributes: the ranks
 #: behind have less than a tenth of the best score on every shared task.
 LEXICAL_DEPTH = 2_000
+#: The same where a filter applies: all patterns of the largest shard, and 0.1 s for so many events.
+FILTERED_DEPTH = 200_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ def match_shard(question: Question, arrays: ShardArrays, lexical: LexicalIndex) 
     is_counted, is_partial = _counted(question, arrays, lexical)
     patterns = _patterns(arrays, is_counted)
     semantic, pooled = _meaning(question, arrays, patterns)
-    event_scores, words = _words(question, arrays, lexical)
+    event_scores, words = _words(question, arrays, lexical, is_counted)
     return ShardMatch(
         arrays=arrays,
         patterns=patterns,
@@ -111,10 +113,26 @@ def _meaning(
     if encoded is None or question.request.mode is Mode.LEXICAL or not len(patterns):
         return zeros, zeros
     codes, scales, offsets = _rows(arrays, patterns)
-    semantic = maxsim(encoded.vectors, codes, scales, offsets) / np.float32(len(encoded.vectors))
+    query = encoded.vectors[meaning_rows(encoded, question.terms)]
+    semantic = maxsim(query, codes, scales, offsets) / np.float32(len(query))
     is_everything = len(patterns) == len(arrays.pooled)
     pooled = arrays.pooled if is_everything else arrays.pooled[patterns]
     return semantic, pooled @ encoded.pooled
+
+
+def meaning_rows(encoded: EncodedQuery, terms: Sequence[QueryTerm]) -> NDArray[np.int64]:
+    """Returns the query rows that are ranked by meaning: all but those of code-shaped words.
+
+    The pieces of `AN426` are near the pieces of every other tag, which says nothing; codes are for
+    the exact and the lexical channel. Where there is nothing but codes, all rows count.
+    """
+    spans = [(term.start, term.end) for term in terms if term.is_code]
+    rows = [
+        row
+        for row, span in enumerate(encoded.spans)
+        if span is None or not any(a <= span.start and span.end <= b for a, b in spans)
+    ]
+    return np.array(rows or range(len(encoded.spans)), np.int64)
 
 
 def _rows(
@@ -131,17 +149,25 @@ def _rows(
 
 
 def _words(
-    question: Question, arrays: ShardArrays, lexical: LexicalIndex
+    question: Question,
+    arrays: ShardArrays,
+    lexical: LexicalIndex,
+    is_counted: NDArray[np.bool_] | None,
 ) -> tuple[NDArray[np.float32] | None, NDArray[np.float32]]:
-    """BM25 of each event's own values (or None) and of each pattern with its best event."""
+    """BM25 of each counted event's values (or None) and of each pattern with its best event."""
     scores = np.zeros(arrays.counters.patterns, np.float32)
     if question.request.mode is Mode.SEMANTIC or not question.terms:
         return None, scores
-    patterns = _within(lexical.rank_patterns(question.terms, limit=LEXICAL_DEPTH), 0, len(scores))
+    # What a filter leaves may rank far behind in the whole shard.
+    depth = LEXICAL_DEPTH if is_counted is None else FILTERED_DEPTH
+    patterns = _within(lexical.rank_patterns(question.terms, limit=depth), 0, len(scores))
     scores[patterns.ids] = patterns.scores
     columns = arrays.columns
-    hits = lexical.rank_events(question.terms, limit=LEXICAL_DEPTH)
+    hits = lexical.rank_events(question.terms, limit=depth)
     events = _within(hits, arrays.header.first_event, len(columns.times))
+    if is_counted is not None:
+        kept = is_counted[events.ids]
+        events = LexicalHits(events.ids[kept], events.scores[kept])
     if not len(events.ids):
         return None, scores
     event_scores = np.zeros(len(columns.times), np.float32)
@@ -164,36 +190,55 @@ def _exact(
     lexical: LexicalIndex,
     is_counted: NDArray[np.bool_] | None,
 ) -> NDArray[np.float32]:
-    """The share of the query's code-shaped words that a pattern's events have, rare ones first."""
+    """How much of the query is code-shaped words that a pattern's events have.
+
+    A code counts by its rarity, from 0 to 1, as a share of all words: a lone code decides, and an
+    asset's tag in a sentence only helps.
+    """
     shares = np.zeros(arrays.counters.patterns, np.float32)
     codes = list(dict.fromkeys(term.text for term in question.terms if term.is_code))
     if question.request.mode is Mode.SEMANTIC or not codes:
         return shares
-    weights = 0.0
     for code in codes:
         found = events_with_code(code, arrays, lexical)
         if is_counted is not None:
             found &= is_counted
         has_code = np.bincount(arrays.columns.patterns[found], minlength=len(shares)) > 0
-        weight = rarity(int(has_code.sum()), len(shares))
-        shares[has_code] += weight
-        weights += weight
-    return shares / np.float32(weights)
+        shares[has_code] += rarity(int(has_code.sum()), len(shares))
+    return shares / np.float32(max(len(codes), count_words(question.terms)))
+
+
+def count_words(terms: Sequence[QueryTerm]) -> int:
+    """Returns how many words the terms stand for: a word and its parts count once."""
+    spans = sorted({(term.start, -term.end) for term in terms})
+    count = end = 0
+    for start, negative_end in spans:
+        if -negative_end > end:
+            count, end = count + 1, -negative_end
+    return count
 
 
 def rarity(found: int, total: int) -> float:
-    """What a word says that `found` of `total` patterns have: BM25's inverse document frequency."""
-    return float(np.log1p((total - found + 0.5) / (found + 0.5)))
+    """What a word says that `found` of `total` patterns have, from 1 (one has it) down to 0.
+
+    BM25's inverse document frequency, as a share of its highest value.
+    """
+    if found == 0:
+        return 0.0
+    highest = np.log1p((total - 0.5) / 1.5)
+    return float(np.log1p((total - found + 0.5) / (found + 0.5)) / highest)
 
 
-def best_first(totals: NDArray[np.float32], count: int) -> NDArray[np.int64]:
-    """Returns the indexes of the `count` largest totals, largest first, ties in index order."""
-    if count >= len(totals):
-        return np.argsort(-totals, kind="stable")
-    top = np.argpartition(-totals, count - 1)[:count]
-    return top[np.lexsort((top, -totals[top]))]
+def best_first(
+    totals: NDArray[np.float32], newest: NDArray[np.int64], count: int
+) -> NDArray[np.int64]:
+    """Returns the indexes of the `count` largest totals, largest first, of equal ones the newest.
 
-
-def known_labels(states: Sequence[ShardArrays]) -> frozenset[str]:
-    """The names of all labels that occur."""
-    return frozenset(name for s in states for labels in s.labelsets for name, _ in labels)
+    totals float32[n], newest int64[n].
+    """
+    if not 0 < count < len(totals):
+        chosen = np.arange(len(totals))
+    else:
+        least = np.partition(totals, len(totals) - count)[len(totals) - count]
+        chosen = np.flatnonzero(totals >= least)
+    return chosen[np.lexsort((-newest[chosen], -totals[chosen]))][:count]

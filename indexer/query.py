@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from dejalog.indexer.errors import QueryError
-from dejalog.indexer.event import SEVERITIES
+from dejalog.indexer.event import SEVERITIES, Kind
 from dejalog.indexer.filter import Condition
 
 #: A query is what a person types or one pasted log line, not a document.
@@ -62,33 +62,46 @@ class Query:
     conditions: tuple[Condition, ...]
 
 
-#: Known to every index, whatever its events' labels are.
-_ALWAYS_LABELS = frozenset({"severity", "kind"})
+_KINDS = frozenset(kind.name.lower() for kind in Kind)
 
 
 def parse_query(request: SearchRequest, known_labels: frozenset[str] = frozenset()) -> Query:
     """Returns the query, or raises QueryError saying what to change.
 
-    `label=value` inside the text is a filter where the index has that label; otherwise it is
-    words, because a pasted log line is full of `name=value` that nobody means as a filter.
+    `label=value` inside the text, but outside of quotes, is a filter where the index has that
+    label (and for `severity` and `kind`, that value); otherwise it is words, because a pasted log
+    line is full of `name=value` that nobody means as a filter.
     """
     if len(request.text) > TEXT_CHARACTERS_MAX:
         raise QueryError(
             f"the query has {len(request.text)} characters; at most {TEXT_CHARACTERS_MAX} are taken"
         )
-    words = request.text
+    # Half a character that a shell handed over becomes a question mark; the length stays.
+    words = request.text.encode("utf-8", "replace").decode()
     exact: list[str] = []
     conditions = [parse_condition(text) for text in request.where]
+    unquoted = _QUOTED.sub(lambda match: " " * len(match[0]), words)
+    for match in _INLINE_FILTER.finditer(unquoted):
+        is_ordered = match[2] in {">=", "<="}
+        if not _is_filter(match[1], match[3], known_labels) or (
+            is_ordered and match[1] != "severity"
+        ):
+            continue
+        conditions.append(Condition(match[1], match[2], match[3]))
+        words = words[: match.start()] + " " * len(match[0]) + words[match.end() :]
     for match in _QUOTED.finditer(words):
         exact.append(match[1].strip())
         # The quotes go, the words stay: they also say what the query is about.
         words = words[: match.start()] + " " + match[1] + " " + words[match.end() :]
-    for match in _INLINE_FILTER.finditer(words):
-        if match[1] not in known_labels | _ALWAYS_LABELS:
-            continue
-        conditions.append(_condition(match[1], match[2], match[3]))
-        words = words[: match.start()] + " " * len(match[0]) + words[match.end() :]
     return Query(words, tuple(text for text in exact if text), tuple(conditions))
+
+
+def _is_filter(label: str, value: str, known_labels: frozenset[str]) -> bool:
+    if label == "severity":
+        return value.lower() in SEVERITIES
+    if label == "kind":
+        return value.lower() in _KINDS
+    return label in known_labels
 
 
 def parse_condition(text: str) -> Condition:
@@ -106,6 +119,6 @@ def _condition(label: str, operator: str, value: str) -> Condition:
         raise QueryError(f"{operator} is for severity only, and {label!r} was given")
     if label == "severity" and value.lower() not in SEVERITIES:
         raise QueryError(f"unknown severity {value!r}; one of {', '.join(SEVERITIES)}")
-    if label == "kind" and value.lower() not in {"log", "note"}:
+    if label == "kind" and value.lower() not in _KINDS:
         raise QueryError(f"unknown kind {value!r}; it is log or note")
     return Condition(label, operator, value)

@@ -22,7 +22,7 @@ from dejalog.indexer.fuse import Channels, Weights, fuse
 from dejalog.indexer.gather import Gatherer, RankedPattern
 from dejalog.indexer.hit import Hit, Scores, SearchResult
 from dejalog.indexer.lexical import LexicalIndex
-from dejalog.indexer.match import Question, ShardMatch, best_first, known_labels, match_shard
+from dejalog.indexer.match import Question, ShardMatch, best_first, match_shard
 from dejalog.indexer.query import Mode, SearchRequest, parse_query
 from dejalog.indexer.store.directory import DataDirectory, check_encoder
 from dejalog.indexer.store.shard import Shard
@@ -119,7 +119,7 @@ class Searcher:
         return self._open[number]
 
     def _understand(self, request: SearchRequest, states: Sequence[ShardArrays]) -> Question:
-        query = parse_query(request, known_labels(states))
+        query = parse_query(request, label_names(states))
         has_words = bool(query.words.strip())
         is_encoded = has_words and request.mode is not Mode.LEXICAL
         return Question(
@@ -156,8 +156,7 @@ class Searcher:
         totals = fuse(channels, mode, self._weights)
         is_ranked = bool(question.terms) or question.encoded is not None
         newest = _newest(match)
-        order = totals if is_ranked else newest.astype(np.float32)
-        chosen = best_first(order, question.request.limit)
+        chosen = best_first(totals, newest, question.request.limit)
         if mode is Mode.LEXICAL and is_ranked:
             chosen = chosen[totals[chosen] > 0]  # No word in common is no hit.
         with match.arrays.shard.snapshot() as snapshot:
@@ -175,6 +174,11 @@ class Searcher:
                 )
                 for i in chosen
             ]
+
+
+def label_names(states: Sequence[ShardArrays]) -> frozenset[str]:
+    """The names of all labels that occur."""
+    return frozenset[str]().union(*(state.label_names for state in states))
 
 
 def _match(question: Question, shard: _OpenShard, state: ShardArrays) -> ShardMatch:

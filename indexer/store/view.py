@@ -7,6 +7,7 @@ them while the view grows.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from threading import Lock
 
@@ -35,7 +36,8 @@ class ShardArrays:
     scales: NDArray[np.float32]
     pooled: NDArray[np.float32]
     columns: Columns
-    labelsets: tuple[Labels, ...]
+    labelsets: Sequence[Labels]
+    label_names: frozenset[str]
 
 
 class ShardView:
@@ -56,6 +58,7 @@ class ShardView:
         self._labelset_index = _Growing(np.uint32)
         self._kinds = _Growing(np.uint8)
         self._labelsets: list[Labels] = []
+        self._label_names: frozenset[str] = frozenset()
 
     @property
     def shard(self) -> Shard:
@@ -84,6 +87,7 @@ class ShardView:
         if counters.labelsets > len(self._labelsets):
             for _, labels in snapshot.labelsets_from(len(self._labelsets)):
                 self._labelsets.append(tuple(labels))
+                self._label_names |= {name for name, _ in labels}
         events = len(self._times)
         if counters.events > events:
             for _, columns in snapshot.columns_from(self._shard.header.first_event + events):
@@ -108,7 +112,9 @@ class ShardView:
                 labelsets=self._labelset_index.filled(),
                 kinds=self._kinds.filled(),
             ),
-            labelsets=tuple(self._labelsets),
+            # Shared while it grows: entries are only added, and columns point below the old end.
+            labelsets=self._labelsets,
+            label_names=self._label_names,
         )
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from dejalog.indexer import exact
 from dejalog.indexer.catch_up import lexical_folder
-from dejalog.indexer.exact import events_with_code, match_exact
+from dejalog.indexer.exact import events_with_code, match_exact, whole_words
 from dejalog.indexer.lexical import LexicalIndex
 from dejalog.indexer.store.view import ShardView
 
@@ -14,6 +14,7 @@ TEXTS = [
     "Receiving block blk_7503483334202473044 src: /10.251.215.16:55695",
     "PacketResponder 1 for block blk_-1608999687919862906 terminating",
     "BadUserAccessDenied for user m.kowalski at 10.250.19.102",
+    "2022-08-22T05:18:16Z ERROR timeout, took 1234567 ms",
     "motor \u00dcberlast, Strom zu hoch",
 ]
 
@@ -21,8 +22,8 @@ TEXTS = [
 @pytest.fixture
 def opened(make_index):
     maker = make_index()
-    maker.add(*TEXTS[:4])
-    maker.add(TEXTS[4], is_indexed=False)
+    maker.add(*TEXTS[:5])
+    maker.add(TEXTS[5], is_indexed=False)
     shard = maker.directory.shards[0]
     with LexicalIndex.open(lexical_folder(shard)) as lexical, shard.snapshot() as snapshot:
         yield ShardView(shard).refresh(), lexical, snapshot
@@ -38,7 +39,19 @@ def opened(make_index):
         ("/10.250.19.102:54106", [0]),
         ("BadUserAccessDenied", [3]),
         ("for user m.kowalski", [3]),
-        ("\u00fcberlast", [4]),
+        ("\u00fcberlast", [5]),
+        # The words of times are nowhere indexed, and must not rule anything out.
+        ("2022-08-22T05:18:16Z ERROR timeout", [4]),
+        ("05:18:16", [4]),
+        ("2022-08-22", [4]),
+        ("took 1234567 ms", [4]),
+        ("1234567", [4]),
+        # Whole words only, whether the word index has the event or not; what a placeholder is
+        # called is no word of the text.
+        ("time", []),
+        ("strom", [5]),
+        ("stro", []),
+        ("ip", []),
         ("no such thing", []),
         ("...", []),
     ],
@@ -46,12 +59,12 @@ def opened(make_index):
 def test_a_string_is_found_in_exactly_the_events_that_hold_it(opened, needle, expected) -> None:
     match = match_exact(needle, *opened, None)
     assert np.flatnonzero(match.events).tolist() == expected
-    assert expected == [i for i, text in enumerate(TEXTS) if needle.lower() in text.lower()]
+    assert expected == [i for i, text in enumerate(TEXTS) if whole_words(needle).search(text)]
     assert not match.is_partial
 
 
 def test_events_that_a_filter_ruled_out_stay_out(opened) -> None:
-    is_allowed = np.array([False, True, True, True, True])
+    is_allowed = np.array([False, True, True, True, True, True])
     match = match_exact("blk_-1608999687919862906", *opened, is_allowed)
     assert np.flatnonzero(match.events).tolist() == [2]
 

@@ -49,3 +49,10 @@ def test_codes_are_shown_where_they_stand_letter_for_letter() -> None:
     assert {
         question[e.query_start : e.query_end]: text[e.text_start : e.text_end] for e in found
     } == {"e-1034": "E-1034", "blk_7503483334202473044": "BLK_7503483334202473044"}
+
+
+def test_letters_that_grow_when_lowered_do_not_move_the_evidence() -> None:
+    """Lower-casing four dotted capital I made them eight, and the pair pointed at `34`."""
+    text = "\u0130\u0130\u0130\u0130 pump E-1034"
+    (found,) = explain_exact(query_terms("E-1034"), text)
+    assert text[found.text_start : found.text_end] == "E-1034"

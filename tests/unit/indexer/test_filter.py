@@ -40,6 +40,7 @@ def test_since_is_inclusive_and_until_exclusive() -> None:
         (Condition("site", "!=", "lodz"), [3]),
         (Condition("severity", ">=", "warn"), [0, 2]),
         (Condition("severity", "<=", "info"), [1]),
+        (Condition("severity", ">=", "INFO"), [0, 1, 2]),
         (Condition("kind", "=", "note"), [2, 3]),
         (Condition("kind", "!=", "NOTE"), [0, 1]),
         (Condition("unheard", "=", "of"), []),

@@ -19,7 +19,7 @@ WEIGHTS = Weights(semantic=1.0, pooled=2.0, lexical=0.5, exact=3.0)
     ("mode", "expected"),
     [
         (Mode.SEMANTIC, [1.3, 1.1]),
-        (Mode.LEXICAL, [0.5, 3.0]),
+        (Mode.LEXICAL, [0.5, 0.0]),
         (Mode.HYBRID, [1.8, 4.1]),
     ],
 )

@@ -35,6 +35,23 @@ def test_a_pasted_line_does_not_turn_into_filters() -> None:
     assert query.conditions == ()
 
 
+def test_what_is_quoted_is_no_filter() -> None:
+    """`"host=gw7 failed"` also became the filter host=gw7, which no event met."""
+    query = parse('"host=gw7 failed" "severity=error"', known=("host",))
+    assert query.conditions == ()
+    assert query.exact == ("host=gw7 failed", "severity=error")
+
+
+def test_values_that_are_none_are_words_in_a_pasted_line() -> None:
+    """`kind=Pod` in a pasted line ended the search with an error."""
+    for text in ("created kind=Pod name=x", "severity=5 x", "severity>=loud"):
+        assert parse(text).conditions == ()
+
+
+def test_half_a_character_from_the_shell_does_no_harm() -> None:
+    assert parse('"caf\udce9" open').exact == ("caf?",)
+
+
 def test_where_takes_any_label() -> None:
     assert parse("x", "pod.name != a b").conditions == (Condition("pod.name", "!=", "a b"),)
 

@@ -99,6 +99,46 @@ def test_without_words_the_newest_come_first(make_index) -> None:
     assert texts(result) == ["alpha happened", "gamma happened", "beta happened"]
 
 
+def test_without_words_seconds_decide(make_index) -> None:
+    """Times as float32 are two minutes apart: a search without words showed the oldest."""
+    maker = make_index()
+    start = 1_700_000_000 * 10**9
+    names = [f"step {chr(97 + n)} done" for n in range(20)]
+    maker.add(*(maker.event(t, time_ns=start + n * 10**9) for n, t in enumerate(names)))
+    assert texts(maker.searcher().search(SearchRequest("", limit=5))) == names[:-6:-1]
+
+
+def test_a_filter_also_holds_for_the_words(make_index) -> None:
+    """Events of other hosts lent their values' score to the pattern, and crowded it out."""
+    maker = make_index()
+    hosts = [(("host", name),) for name in ("a", "b")]
+    maker.add(
+        maker.event("login from 10.0.0.1", labels=hosts[0]),
+        maker.event("login from 10.0.0.2", labels=hosts[1]),
+    )
+    search = maker.searcher().search
+    request = SearchRequest("10.0.0.1", where=("host=b",), mode=Mode.LEXICAL)
+    assert search(request).hits == ()
+    request = SearchRequest("10.0.0.2", where=("host=b",), mode=Mode.LEXICAL)
+    assert len(search(request).hits) == 1
+
+
+def test_what_a_filter_leaves_is_found_however_many_others_have_the_word(
+    make_index, monkeypatch
+) -> None:
+    """The 2,000 best of the whole shard were cut before the filter applied."""
+    monkeypatch.setattr("dejalog.indexer.match.LEXICAL_DEPTH", 3)
+    maker = make_index()
+    many = [maker.event(f"connection {w} lost", labels=(("host", "a"),)) for w in WORDS]
+    rare = "a much longer line in which the word connection has little weight at all"
+    maker.add(*many, maker.event(rare, labels=(("host", "b"),)))
+    request = SearchRequest("connection host=b", mode=Mode.LEXICAL)
+    assert texts(maker.searcher().search(request)) == [rare]
+
+
+WORDS = ("red", "green", "blue", "white", "black", "grey")
+
+
 def test_a_pattern_of_several_shards_is_one_hit(make_index) -> None:
     maker = make_index(ShardLimits(events_max=2))
     for number in range(3):
