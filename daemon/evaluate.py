@@ -112,9 +112,7 @@ def evaluate(
             searcher.close()
 
 
-def index_task(
-    task: Task, directory: DataDirectory, encoder: Encoder, settings: Settings
-) -> None:
+def index_task(task: Task, directory: DataDirectory, encoder: Encoder, settings: Settings) -> None:
     """Stores the task's documents through the real write path, word index included."""
     failures: list[BaseException] = []
     appender = Appender(directory, encoder, limits=settings.shard)
@@ -226,6 +224,10 @@ class TaskSource:
     def is_exhausted(self) -> bool:
         """Whether every document was handed out."""
         return self._next >= len(self._task.documents)
+
+    def finish(self) -> None:
+        """Hands out nothing more: the index is temporary."""
+        self._next = len(self._task.documents)
 
     def ack(self, positions: Sequence[Position]) -> None:
         """Takes note of nothing: the index is temporary."""

@@ -98,7 +98,11 @@ class Pipeline:
         self.totals = Totals()
 
     def run(self) -> Totals:
-        """Runs until the source is exhausted or `stop` is called; everything read is stored."""
+        """Runs until the source is exhausted or `stop` is called; everything read is stored.
+
+        But if the gate is closed at a stop, that batch and all after it are dropped, and nothing of
+        them is acknowledged: their source gives them again, from the stored positions.
+        """
         positions = {(p.source, p.partition): p for p in self._appender.positions()}
         self._offsets = {key: position.offset for key, position in positions.items()}
         self._source.seek(positions)
@@ -122,22 +126,25 @@ class Pipeline:
 
     def _read(self) -> None:
         pending = _Pending()
-        while not self._stop.is_set() and self._failure is None:
+        is_finishing = False
+        while self._failure is None:
+            if self._stop.is_set() and not is_finishing:
+                self._source.finish()
+                is_finishing = True
             records = self._source.poll(
                 records_max=self._settings.batch_events - len(pending.events),
                 bytes_max=max(1, self._settings.batch_bytes - pending.size_bytes),
-                timeout_s=self._wait_s(pending),
+                timeout_s=0.0 if is_finishing else self._wait_s(pending),
             )
             for record in records:
                 self._take(record, pending)
-            is_over = not records and self._source.is_exhausted
+            # A finished source has nothing to wait for, so the first empty poll is the last.
+            is_over = not records and (is_finishing or self._source.is_exhausted)
             if pending.records and (is_over or self._is_due(pending)):
                 self._hand_over(pending)
                 pending = _Pending()
             if is_over:
                 return
-        if pending.records and self._failure is None:
-            self._hand_over(pending)
 
     def _take(self, record: Record, pending: _Pending) -> None:
         key = (record.source, record.partition)
@@ -178,8 +185,12 @@ class Pipeline:
 
     def _write(self) -> None:
         try:
+            is_dropping = False
             while (pending := self._next()) is not None:
-                self._commit(pending)
+                # A later batch must not move the positions past one that was not stored.
+                is_dropping = is_dropping or not self._is_let_in()
+                if not is_dropping:
+                    self._commit(pending)
         except BaseException as error:
             self._failure = error
 
@@ -190,10 +201,13 @@ class Pipeline:
             except Empty:
                 continue
 
-    def _commit(self, pending: _Pending) -> None:
+    def _is_let_in(self) -> bool:
         while self._gate is not None and not self._gate():
             if self._stop.wait(_GATE_S):
-                return  # What was not stored will be read again.
+                return False
+        return True
+
+    def _commit(self, pending: _Pending) -> None:
         positions = list(pending.positions.values())
         batch = Batch(pending.events, pending.dead_letters, positions)
         appended = self._appender.append(batch)

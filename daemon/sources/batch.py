@@ -7,6 +7,7 @@ from collections import deque
 
 from dejalog.daemon.sources.claims import Claims
 from dejalog.daemon.sources.opening import Nothing, Opened, Surroundings, open_file
+from dejalog.daemon.sources.printable import printable
 from dejalog.daemon.sources.scan import Found, Listing
 from dejalog.daemon.sources.source import Progress, Skipped
 from dejalog.daemon.sources.tail import Tail, TailSettings
@@ -14,7 +15,10 @@ from dejalog.indexer.event import Record
 
 
 class Batch:
-    """Reads every listed file once, one after the other."""
+    """Reads every listed file once, one after the other.
+
+    `progress`, `refused` and `failed` may be called from another thread than the one that reads.
+    """
 
     def __init__(self, listing: Listing, claims: Claims, settings: TailSettings) -> None:
         self._queue = deque(listing.found.values())
@@ -40,7 +44,7 @@ class Batch:
     def step(self, ready: deque[Record]) -> bool:
         """Does a bounded piece of work; returns False once there is none left."""
         if self._tail is not None:
-            self._read(self._tail, ready)
+            self._read_on(self._tail, ready)
             return True
         if not self._queue:
             return False
@@ -53,12 +57,12 @@ class Batch:
             opened = self._open_at_once(found)
         except OSError as error:
             opened = None
-            self._failed.append(Skipped(found.path, (error.strerror or str(error)).lower()))
+            self._fail(found, error)
         if isinstance(opened, Tail):
             self._tail = opened
             return
         if isinstance(opened, Nothing) and opened.reason:
-            self._refused.append(Skipped(found.path, opened.reason))
+            self._refused.append(Skipped(printable(found.path), opened.reason))
         self._count(found)
 
     def _open_at_once(self, found: Found) -> Opened:
@@ -70,16 +74,32 @@ class Batch:
                 opened: Opened = stop.value
                 return opened
 
-    def _read(self, tail: Tail, ready: deque[Record]) -> None:
+    def _read_on(self, tail: Tail, ready: deque[Record]) -> None:
+        found = self._current
+        try:
+            is_done = self._read(tail, ready)
+        except OSError as error:
+            # What is held back is not a record yet: the next run reads it again, and the rest.
+            is_done = True
+            if found is not None:
+                self._fail(found, error)
+        if is_done:
+            tail.close()
+            self._tail = None
+            if found is not None:
+                self._count(found)
+
+    def _read(self, tail: Tail, ready: deque[Record]) -> bool:
         now_ns = time.time_ns()
         ready.extend(tail.read(now_ns))
-        if not tail.is_at_end and not tail.is_replaced:
-            return
-        ready.extend(tail.finish(now_ns))
-        tail.close()
-        self._tail = None
-        if self._current is not None:
-            self._count(self._current)
+        is_done = tail.is_at_end or tail.is_replaced
+        if is_done:
+            ready.extend(tail.finish(now_ns))
+        return is_done
+
+    def _fail(self, found: Found, error: OSError) -> None:
+        reason = (error.strerror or str(error)).lower()
+        self._failed.append(Skipped(printable(found.path), reason))
 
     def _count(self, found: Found) -> None:
         self._files_done += 1
@@ -87,18 +107,19 @@ class Batch:
 
     def progress(self) -> Progress:
         """Returns how far reading has come."""
-        raw_offset = 0 if self._tail is None else self._tail.reader.raw_offset
-        current = "" if self._current is None else self._current.path
+        tail, found = self._tail, self._current
+        raw_offset = 0 if tail is None else tail.reader.raw_offset
+        current = "" if found is None else printable(found.path)
         done = min(self._bytes_done + raw_offset, self._bytes_total)
         return Progress(done, self._bytes_total, self._files_done, self._files_total, current)
 
     def refused(self) -> list[Skipped]:
         """Returns the files whose content cannot be read."""
-        return self._refused
+        return self._refused.copy()
 
     def failed(self) -> list[Skipped]:
-        """Returns the files that could not be opened, or were gone by then."""
-        return self._failed
+        """Returns the files that could not be opened or read on, or were gone by then."""
+        return self._failed.copy()
 
     def close(self) -> None:
         """Closes what is open and forgets the rest."""

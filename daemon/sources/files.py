@@ -21,6 +21,7 @@ from pathlib import Path
 from dejalog.daemon.sources.batch import Batch
 from dejalog.daemon.sources.claims import Claims
 from dejalog.daemon.sources.follow import Follower
+from dejalog.daemon.sources.printable import printable
 from dejalog.daemon.sources.scan import Listing, scan
 from dejalog.daemon.sources.source import Positions, Progress, Skipped
 from dejalog.daemon.sources.tail import TailSettings
@@ -59,6 +60,7 @@ class FileSource:
         self._ready: deque[Record] = deque()
         self._listing = Listing({}, [], [])
         self._reading: Batch | Follower | None = None
+        self._is_finished = False
 
     def seek(self, positions: Positions) -> None:
         """Takes the stored positions; those of other sources are passed over."""
@@ -72,13 +74,14 @@ class FileSource:
             return
         self._listing = listing = self._scan()
         denied = [
-            Skipped(found.path, "permission denied")
+            Skipped(printable(found.path), "permission denied")
             for found in listing.found.values()
             if not found.is_sibling and not os.access(found.path, os.R_OK)
         ]
+        named = {printable(path): path for path in self._paths}
         for item in [*listing.unreadable, *denied]:
             # One file of a folder may be somebody else's; `problems` names it, the rest is read.
-            if item.path in self._paths and not self._may_appear(item):
+            if item.path in named and not self._may_appear(named[item.path]):
                 raise SourceError(f"{item.path}: {item.reason}; grant reading it or exclude it")
         if self._is_following:
             self._reading = Follower(
@@ -89,6 +92,8 @@ class FileSource:
 
     def poll(self, *, records_max: int, bytes_max: int, timeout_s: float) -> list[Record]:
         """Returns the next records; waits for the first one for up to `timeout_s`."""
+        if self._is_finished:
+            return []
         self.start()
         deadline = time.monotonic() + timeout_s
         records: list[Record] = []
@@ -106,8 +111,14 @@ class FileSource:
 
     @property
     def is_exhausted(self) -> bool:
-        """True once every file was read to its end; never while following."""
-        return not self._ready and isinstance(self._reading, Batch) and self._reading.is_done
+        """True once every file was read to its end; while following, only after `finish`."""
+        is_done = isinstance(self._reading, Batch) and self._reading.is_done
+        return not self._ready and (is_done or self._is_finished)
+
+    def finish(self) -> None:
+        """Hands out nothing more: files can be read again from the stored positions."""
+        self._is_finished = True
+        self._ready.clear()
 
     def ack(self, positions: Sequence[Position]) -> None:
         """Does nothing: files stay where they are, so nothing has to be kept until the commit."""
@@ -140,10 +151,10 @@ class FileSource:
         )
         return self._listing
 
-    def _may_appear(self, item: Skipped) -> bool:
+    def _may_appear(self, path: str) -> bool:
         # A log that its program has not opened yet is no error while following.
-        has_folder = os.path.isdir(os.path.dirname(item.path))
-        return self._is_following and has_folder and not os.path.lexists(item.path)
+        has_folder = os.path.isdir(os.path.dirname(path))
+        return self._is_following and has_folder and not os.path.lexists(path)
 
     def _take(self, records: list[Record], records_max: int, bytes_max: int) -> int:
         ready = self._ready

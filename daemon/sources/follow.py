@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 from dejalog.daemon.sources.claims import Claims
 from dejalog.daemon.sources.opening import Later, Nothing, Steps, Surroundings, open_file
+from dejalog.daemon.sources.printable import printable
 from dejalog.daemon.sources.scan import Found, Listing
 from dejalog.daemon.sources.source import Progress, Skipped
 from dejalog.daemon.sources.tail import Tail, TailSettings
@@ -67,7 +68,11 @@ class _Opening:
 
 
 class Follower:
-    """Reads all files of a listing, and of the listings that `scan` returns later."""
+    """Reads all files of a listing, and of the listings that `scan` returns later.
+
+    `progress`, `refused` and `failed` may be called from another thread than the one that reads,
+    so they look at copies of what reading changes.
+    """
 
     def __init__(
         self,
@@ -105,23 +110,25 @@ class Follower:
     def progress(self) -> Progress:
         """Returns bytes and files of what is there now."""
         sizes = {inode: found.size_bytes for inode, found in self._listing.found.items()}
-        read = {inode: item.tail.reader.raw_offset for inode, item in self._followed.items()}
-        read.update((inode, item.size_bytes) for inode, item in self._unchanged.items())
+        followed, unchanged = self._followed.copy(), self._unchanged.copy()
+        read = {inode: item.tail.reader.raw_offset for inode, item in followed.items()}
+        read.update((inode, item.size_bytes) for inode, item in unchanged.items())
         done = sum(min(sizes[inode], size) for inode, size in read.items() if inode in sizes)
         finished = sum(read.get(inode, -1) >= size for inode, size in sizes.items())
-        return Progress(done, sum(sizes.values()), finished, len(sizes), self._current)
+        return Progress(done, sum(sizes.values()), finished, len(sizes), printable(self._current))
 
     def refused(self) -> list[Skipped]:
         """Returns the files whose content cannot be read."""
+        found = self._listing.found
         return [
-            Skipped(self._listing.found[inode].path, item.why.reason)
-            for inode, item in self._unchanged.items()
-            if item.why.reason and inode in self._listing.found
+            Skipped(printable(found[inode].path), item.why.reason)
+            for inode, item in self._unchanged.copy().items()
+            if item.why.reason and inode in found
         ]
 
     def failed(self) -> list[Skipped]:
         """Returns the files that cannot be opened or read at present."""
-        return list(self._failed.values())
+        return list(self._failed.copy().values())
 
     def close(self) -> None:
         """Closes all files."""
@@ -232,7 +239,7 @@ class Follower:
             self._unchanged[found.inode] = kept
 
     def _fail(self, inode: str, path: str, error: OSError) -> None:
-        self._failed[inode] = Skipped(path, (error.strerror or str(error)).lower())
+        self._failed[inode] = Skipped(printable(path), (error.strerror or str(error)).lower())
 
     # Reading.
 

@@ -20,6 +20,7 @@ from hashlib import blake2b
 
 import msgspec
 
+from dejalog.daemon.sources.printable import printable
 from dejalog.daemon.sources.readers import CHUNK_BYTES, Reader, gzip_trailer
 from dejalog.indexer.event import Position
 
@@ -33,7 +34,8 @@ ROTATION_MARK = re.compile(r"[-_.]\d[\dT_:.-]*(?=[-_.]|$)")
 class FileState(msgspec.Struct, frozen=True):
     """What a position remembers of its file; stored as JSON in `Position.state`.
 
-    `path` is where the content was first seen, `inode` the file that it was last read from.
+    `path` is where the content was first seen (in printable form), `inode` the file that it was
+    last read from.
     `crc` holds two prefix lengths, each followed by the CRC-32 of that many first bytes: up to the
     start of the last record and up to its end. `fault` is set once the file's damage has been
     reported; `final` is size and modification time in ns of a gzip file that was read to its end.
@@ -113,7 +115,11 @@ def is_compressed_whole(fd: int, path: str, known: Known) -> bool:
 
 
 def is_rotation(path: str, other: str) -> bool:
-    """Says whether `path` is a name that rotation gives to the file known as `other`."""
+    """Says whether `path` is a name that rotation gives to the file known as `other`.
+
+    Either may be in printable form, as paths in a state are.
+    """
+    path, other = printable(path), printable(other)
     stem = rotation_stem(path)
     is_rotated = stem != os.path.basename(path)
     is_same_folder = os.path.dirname(path) == os.path.dirname(other)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Generator, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -31,6 +32,7 @@ from dejalog.daemon.sources.identity import (
     is_in_place,
     skip_to,
 )
+from dejalog.daemon.sources.printable import paths_printed_as, printable
 from dejalog.daemon.sources.readers import GzipReader, PlainReader, Reader, is_gzip
 from dejalog.daemon.sources.scan import Found, compression_of, inode_of
 from dejalog.daemon.sources.tail import Tail, TailSettings
@@ -168,7 +170,8 @@ class _Opening:
             return Later()
         partition = self.around.claims.new_partition(self.found.inode)
         head = digest_head(self.head)
-        state = FileState(self.found.path, self.found.inode, head, (0, 0, 0, 0), self.is_gzip)
+        path, inode = printable(self.found.path), self.found.inode
+        state = FileState(path, inode, head, (0, 0, 0, 0), self.is_gzip)
         return self._tail(self._new_reader(), Known(partition, 0, state))
 
     def _claim_whole(self, known: Known) -> Nothing:
@@ -205,16 +208,13 @@ class _Opening:
 
     def _is_gone(self, known: Known) -> Generator[None, None, bool]:
         """Says whether a position's content is no longer at the inode it was read from."""
-        path = self.around.path_of(known.state.inode) or known.state.path
         try:
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        except FileNotFoundError:
-            return True
+            fd = self._open_original(known)
         except OSError:
             return False  # It may be there.
+        if fd is None:
+            return True
         try:
-            if inode_of(os.fstat(fd)) != known.state.inode:
-                return True
             if not known.state.gzip:
                 return not is_in_place(fd, os.pread(fd, HEAD_BYTES, 0), known)
             if not is_gzip(fd) or is_final_in_place(fd, known):
@@ -223,6 +223,16 @@ class _Opening:
             return crc < 0
         finally:
             os.close(fd)
+
+    def _open_original(self, known: Known) -> int | None:
+        path = self.around.path_of(known.state.inode)
+        for each in paths_printed_as(known.state.path) if path is None else [path]:
+            with suppress(FileNotFoundError):
+                fd = os.open(each, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+                if inode_of(os.fstat(fd)) == known.state.inode:
+                    return fd
+                os.close(fd)
+        return None
 
     def _may_be_copy_in_progress(self) -> bool:
         for tail in self.around.tails():

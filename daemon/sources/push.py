@@ -39,6 +39,7 @@ PARTITIONS_MAX = 10_000
 #: Sources named by clients carry this prefix, so that they cannot pose as a file or a topic.
 GRPC_PREFIX = "grpc:"
 OTLP_SOURCE = "otlp"
+STOPPING = "the daemon is stopping"
 
 
 @dataclass(slots=True, eq=False)
@@ -128,8 +129,8 @@ class Submission:
 class PushSource:
     """Implements the Source protocol over what services submit.
 
-    `seek`, `poll`, `ack`, `observe`, `fail` and `close` belong to the pipeline's threads, `begin`
-    and the submissions to an asyncio loop.
+    `seek`, `poll`, `finish`, `ack`, `observe`, `fail` and `close` belong to the pipeline's threads,
+    `begin` and the submissions to an asyncio loop.
     """
 
     name = "push"
@@ -230,18 +231,22 @@ class PushSource:
         for waiter in waiters:
             waiter.wake(PushClosedError(reason))
 
-    def close(self) -> None:
-        """Ends the source; what is queued and not committed is for the clients to send again."""
-        self.fail("the daemon is stopping")
+    def finish(self) -> None:
+        """Hands out nothing more; what was handed out before can still be acknowledged."""
         with self._changed:
             self._is_closed = True
             self._queue.clear()
             self._queue_bytes = 0
             self._changed.notify_all()
 
+    def close(self) -> None:
+        """Ends the source; what is queued and not committed is for the clients to send again."""
+        self.fail(STOPPING)
+        self.finish()
+
     @property
     def is_exhausted(self) -> bool:
-        """False until the source is closed: a client may come at any time."""
+        """False until the source is finished or closed: a client may come at any time."""
         return self._is_closed
 
     def _enqueue(
@@ -250,6 +255,8 @@ class PushSource:
         """Queues records from `done` on; returns how far it came and what to wait for."""
         with self._changed:
             self._check_open()
+            if self._is_closed:
+                raise PushClosedError(STOPPING)
             partition = self._partition(submission, batch)
             if not is_patient:
                 self._check_space(batch)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 
 from dejalog.daemon.sources.identity import rotation_stem
+from dejalog.daemon.sources.printable import printable
 from dejalog.daemon.sources.source import Skipped
 
 #: Compressed forms that cannot be read here; to be unpacked first.
@@ -104,7 +105,7 @@ def _walk(
             yield _Seen(path, status, is_named, is_link)
             return
         if (status.st_dev, status.st_ino) in folders:
-            listing.skipped.append(Skipped(path, "a link to a folder that is read already"))
+            listing.skipped.append(_skip(path, "a link to a folder that is read already"))
             return
         folders.add((status.st_dev, status.st_ino))
         names = sorted(os.listdir(path))
@@ -113,7 +114,7 @@ def _walk(
         return
     for name in names:
         if name.startswith("."):
-            listing.skipped.append(Skipped(os.path.join(path, name), "hidden"))
+            listing.skipped.append(_skip(os.path.join(path, name), "hidden"))
         else:
             yield from _walk(os.path.join(path, name), folders, listing)
 
@@ -121,10 +122,14 @@ def _walk(
 def _add_error(listing: Listing, path: str, error: OSError, *, is_named: bool) -> None:
     if isinstance(error, FileNotFoundError) and not is_named:
         if os.path.islink(path):
-            listing.skipped.append(Skipped(path, "a link to nothing"))
+            listing.skipped.append(_skip(path, "a link to nothing"))
         return  # Gone between listing the folder and looking at it: as if never there.
     reason = (error.strerror or str(error)).lower()
-    listing.unreadable.append(Skipped(path, reason))
+    listing.unreadable.append(_skip(path, reason))
+
+
+def _skip(path: str, reason: str) -> Skipped:
+    return Skipped(printable(path), reason)
 
 
 def _refusal_by_name(path: str, include: Sequence[str], exclude: Sequence[str]) -> str:
@@ -166,13 +171,14 @@ def inode_of(status: os.stat_result) -> str:
 
 def _add(listing: Listing, item: _Seen, refusal: str, *, is_sibling: bool = False) -> None:
     if refusal:
-        listing.skipped.append(Skipped(item.path, refusal))
+        listing.skipped.append(_skip(item.path, refusal))
         return
     status, inode = item.status, inode_of(item.status)
     other = listing.found.get(inode)
     if other is not None:
         if other.path != item.path and not is_sibling:
-            listing.skipped.append(Skipped(item.path, f"the same file as {other.path}"))
+            reason = f"the same file as {printable(other.path)}"
+            listing.skipped.append(_skip(item.path, reason))
         return
     times = status.st_mtime_ns, status.st_ctime_ns
     listing.found[inode] = Found(item.path, inode, status.st_size, *times, is_sibling)

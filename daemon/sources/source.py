@@ -33,7 +33,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A path that is not read, and why."""
+    """A path that is not read, in printable form, and why."""
 
     path: str
     reason: str
@@ -56,6 +56,13 @@ class Source(Protocol):
     @property
     def is_exhausted(self) -> bool:
         """True once nothing will ever come again and everything has been handed out."""
+
+    def finish(self) -> None:
+        """Ends reading: no more input is taken, and polls no longer wait.
+
+        What was taken from an input that cannot be read again is still handed out, anything else
+        is left to the next run; then the source is exhausted.
+        """
 
     def ack(self, positions: Sequence[Position]) -> None:
         """Tells the source that these positions are committed."""

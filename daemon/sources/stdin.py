@@ -90,6 +90,11 @@ class StdinSource:
         """True after the end of the stream, once all records were handed out."""
         return self._is_at_end and not self._ready
 
+    def finish(self) -> None:
+        """Takes nothing more; all that came through is handed out, a line without its end too."""
+        self._flush(is_end=True)
+        self._is_at_end = True
+
     def ack(self, positions: Sequence[Position]) -> None:
         """Does nothing: a stream cannot be told."""
 

@@ -43,7 +43,7 @@ def test_each_layer_beats_the_one_below_it_and_says_so(tmp_path: Path) -> None:
         ("[zzz]\nx = 1", "known: data, encoder"),
         ("directory = 'x'", "outside of a"),
         ("[ingest]\nbatch_events = 'many'", "ingest.batch_events: Expected `int`"),
-        ("[ingest]\nbatch_events = -1", "must not be negative"),
+        ("[ingest]\nbatch_events = -1", "must be a number of at least 1"),
         ("[data]\ndirectory = '${DEJALOG_UNSET_NAME}'", "environment has no DEJALOG_UNSET_NAME"),
         ("[data\n", "is not TOML"),
     ],

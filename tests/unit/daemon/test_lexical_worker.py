@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import pytest
 
 from dejalog.daemon.lexical_worker import LexicalWorker, open_lexical
 from dejalog.indexer.catch_up import lexical_folder
+from dejalog.indexer.errors import CorruptShardError
 from dejalog.indexer.lexical import LexicalIndex
+from dejalog.indexer.query import SearchRequest
+from dejalog.indexer.terms import query_terms
 
 
 @pytest.mark.filterwarnings("default")
@@ -42,6 +46,53 @@ def test_a_damaged_word_index_is_made_anew_from_the_shard(make_index) -> None:
     maker.index_words()
     with LexicalIndex.open(lexical_folder(shard)) as index:
         assert index.patterns_with("pump").tolist() == [0, 1]
+
+
+def damage_that_opening_does_not_meet(folder: Path) -> str:
+    """Flips one byte of the patterns' terms so that the index opens but reading it fails."""
+    path = next((folder / "patterns").glob("*.term"))
+    sound = path.read_bytes()
+    for at in range(sound.rindex(b'{"version"')):
+        path.write_bytes(sound[:at] + bytes([sound[at] ^ 0xFF]) + sound[at + 1 :])
+        try:
+            index = LexicalIndex.open(folder)
+        except CorruptShardError:
+            continue
+        try:
+            index.rank_patterns(query_terms("pump"), limit=1)
+        except CorruptShardError as error:
+            return error.reason
+    raise AssertionError("no byte of the terms does that")
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_damaged_segment_is_found_at_start_and_made_anew(make_index) -> None:
+    """A broken segment file passed the opening of the index; then each search that met it raised
+    CorruptShardError and ended the daemon, again after every restart, though it is derived."""
+    maker = make_index()
+    maker.add("pump 4711 on", "pump 4712 off")
+    shard = maker.directory.shards[0]
+    assert "cannot be read" in damage_that_opening_does_not_meet(lexical_folder(shard))
+    failures: list[BaseException] = []
+    worker = LexicalWorker(maker.directory, failures.append)
+    worker.start()
+    worker.finish()
+    assert failures == []
+    with LexicalIndex.open(lexical_folder(shard)) as index:
+        assert index.verify() == []
+    hits = maker.searcher().search(SearchRequest('"pump 4712"')).hits
+    assert [o.event.text for hit in hits for o in hit.occurrences] == ["pump 4712 off"]
+
+
+def test_a_sound_word_index_is_kept_at_start(make_index) -> None:
+    maker = make_index()
+    maker.add("pump on")
+    shard = maker.directory.shards[0]
+    stamp = lexical_folder(shard) / "format.json"
+    before = stamp.read_text()
+    with open_lexical(shard) as index:
+        assert index.events_indexed == 1
+    assert stamp.read_text() == before
 
 
 def test_a_fault_is_reported(make_index, monkeypatch) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ import pytest
 
 from dejalog.daemon.pipeline import Pipeline, PipelineSettings, Totals
 from dejalog.daemon.sources.source import Positions, Progress
+from dejalog.daemon.sources.stdin import StdinSource
 from dejalog.indexer.append import Appender, Batch
 from dejalog.indexer.decode import Decoder
 from dejalog.indexer.encode import Encoder
@@ -42,6 +44,9 @@ class ListSource:
     @property
     def is_exhausted(self) -> bool:
         return self._ends and not self._records
+
+    def finish(self) -> None:
+        self._records, self._ends = [], True
 
     def ack(self, positions: Sequence[Position]) -> None:
         self.acked += positions
@@ -180,3 +185,54 @@ def test_a_closed_gate_holds_the_writer_and_loses_nothing(appender: Appender) ->
     is_open.set()
     thread.join(timeout=20)
     assert pipeline.totals.events == 5
+
+
+def test_after_one_dropped_batch_nothing_more_is_stored_or_acknowledged(
+    appender: Appender,
+) -> None:
+    # A daemon was stopped while its disk was full. The writer gave up the batch that waited at the
+    # gate, then room was made, and it stored the next one: the position had passed three records
+    # that nobody would ever read again, and clients were told that theirs were stored.
+    source = ListSource([record(n) for n in range(9)])
+
+    def gate() -> bool:
+        if pipeline._stop.is_set():
+            return True
+        while pipeline._queue.empty():
+            time.sleep(0.001)
+        pipeline.stop()
+        return False
+
+    pipeline = Pipeline(source, Decoder(), appender, settings=SMALL, gate=gate)
+    assert pipeline.run() == Totals()
+    assert source.acked == []
+    assert appender.positions() == []
+
+
+def test_stopping_stores_everything_that_was_taken_from_a_pipe(appender: Appender) -> None:
+    # `dejalog index -` was interrupted. One read had taken all lines out of the pipe, a few batches
+    # of them were stored, and the others were lost, though a pipe cannot be read again.
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "rb") as reader, os.fdopen(writing, "wb", buffering=0) as writer:
+        text = b"".join(b"motor M-7 stopped, job 77%04d\n" % n for n in range(50)) + b"job 8 sta"
+        writer.write(text)
+        pipeline = Pipeline(
+            StdinSource(reader, partition="press"),
+            Decoder(),
+            appender,
+            settings=replace(SMALL, flush_interval_s=60.0),
+            on_commit=lambda totals: pipeline.stop(),
+        )
+        assert pipeline.run().events == 51
+    assert appender.positions() == [Position("stdin", "press", len(text))]
+
+
+def test_stopping_does_not_wait_for_a_source_that_never_says_that_it_is_exhausted(
+    appender: Appender,
+) -> None:
+    class Endless(ListSource):
+        def finish(self) -> None: ...
+
+    pipeline = Pipeline(Endless([record(0)], ends=False), Decoder(), appender)
+    pipeline.stop()
+    assert pipeline.run().events == 1

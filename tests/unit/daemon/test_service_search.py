@@ -70,7 +70,7 @@ def test_work_beyond_the_queue_is_refused_and_space_comes_back():
         gate.set()
         await asyncio.gather(*tasks)
         assert await pool.run(lambda: EMPTY, later) == EMPTY
-        pool.close()
+        pool.close(1.0)
 
     asyncio.run(run())
 
@@ -85,7 +85,7 @@ def test_work_past_its_deadline_is_not_done():
 
         with pytest.raises(TimeoutError):
             await pool.run(work, time.monotonic() - 1)
-        pool.close()
+        pool.close(1.0)
         return done
 
     assert asyncio.run(run()) == []
@@ -99,6 +99,6 @@ def test_a_failure_of_the_work_reaches_the_caller_and_frees_its_place():
                 await pool.run(lambda: 1 // 0, time.monotonic() + 30)
             while pool._taken:
                 await asyncio.sleep(0.001)
-        pool.close()
+        pool.close(1.0)
 
     asyncio.run(run())

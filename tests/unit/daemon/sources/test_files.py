@@ -208,3 +208,84 @@ def test_empty_files_and_folders_are_exhausted_at_once(tmp_path: Path) -> None:
     (tmp_path / "empty.log").touch()
     (tmp_path / "empty.log.gz").touch()
     assert read(FileSource([tmp_path], follow=False), {}) == []
+
+
+@pytest.mark.parametrize("follow", [False, True])
+def test_a_finished_source_hands_out_nothing_more(tmp_path: Path, follow: bool) -> None:
+    # A stop left records in the source that the pipeline had yet to ask for; files can be read
+    # again, so finishing is the end at once, however much was listed.
+    (tmp_path / "a.log").write_bytes(b"line\n" * 1000)
+    source = FileSource([tmp_path], follow=follow)
+    assert len(source.poll(records_max=3, bytes_max=1000, timeout_s=5)) == 3
+    assert not source.is_exhausted
+    source.finish()
+    assert source.is_exhausted
+    assert source.poll(records_max=3, bytes_max=1000, timeout_s=5) == []
+    source.close()
+
+
+@pytest.mark.parametrize("follow", [False, True])
+def test_a_file_whose_name_is_not_utf8_is_read_once_and_known_again(
+    tmp_path: Path, follow: bool
+) -> None:
+    # One file that an old Windows program had named (Latin-1 "Stoerung" with its umlaut) ended the
+    # process with a UnicodeEncodeError, and with it the reading of all others.
+    folder = os.path.join(os.fsencode(tmp_path), b"l\xf6g")
+    os.mkdir(folder)
+    with open(os.path.join(folder, b"St\xf6rung.log"), "wb") as file:
+        file.write(b"pump stopped\npump started\n")
+    os.symlink(b"nowhere", os.path.join(folder, b"\xf6.log"))
+    positions: Positions = {}
+    source = FileSource([os.fsdecode(folder)], follow=follow)
+    source.seek(positions)
+    records = []
+    while len(records) < 2:
+        records += source.poll(records_max=1, bytes_max=1000, timeout_s=1)
+    printed = f"{tmp_path}/l\\xf6g"
+    assert {record.labels for record in records} == {(("file", "St\\xf6rung.log"),)}
+    assert [item.path for item in source.skipped()] == [f"{printed}/\\xf6.log"]
+    assert source.progress().current == f"{printed}/St\\xf6rung.log"
+    source.close()
+    for record in records:
+        record.state.encode()
+        key = (record.source, record.partition)
+        positions[key] = Position(*key, record.next_offset, record.state)
+    assert lines(Path(os.fsdecode(folder)), positions) == []
+
+
+def test_rotated_and_copied_names_that_are_not_utf8_are_told_apart_by_their_content(
+    tmp_path: Path,
+) -> None:
+    # Stored paths are escaped, those on disk are not: compared as they are, a compressed log was
+    # new content, and a copy's original seemed gone.
+    folder = os.fsencode(tmp_path)
+    log, packed = os.path.join(folder, b"\xf6.log"), os.path.join(folder, b"\xf6.log.1.gz")
+    text = b"pump stopped\npump started\n"
+    with open(log, "wb") as file:
+        file.write(text)
+    positions: Positions = {}
+    assert len(lines(tmp_path, positions)) == 2
+    os.unlink(log)
+    with open(packed, "wb") as file:
+        file.write(gzip.compress(text))
+    assert lines(tmp_path, positions) == []
+
+
+def test_the_original_of_a_copy_is_found_under_a_name_that_is_not_utf8(tmp_path: Path) -> None:
+    # Its stored path is escaped, and nothing lies there: the original seemed gone, so the copy was
+    # taken for it and not read.
+    text = b"line of the log\n" * 200
+    original = tmp_path / os.fsdecode(b"\xf6.log")
+    original.write_bytes(text)
+    (tmp_path / "copy.log").write_bytes(text)
+    positions: Positions = {}
+    assert len(lines(original, positions)) == 200
+    assert len(lines(tmp_path / "copy.log", positions)) == 200
+
+
+def test_a_named_path_that_is_not_utf8_and_cannot_be_read_ends_the_start(tmp_path: Path) -> None:
+    # Named paths are compared with the listing's, which are escaped.
+    missing = tmp_path / os.fsdecode(b"\xf6.log")
+    with pytest.raises(SourceError, match=r"\\xf6\.log: no such file"):
+        FileSource([missing], follow=False).start()
+    FileSource([missing], follow=True).start()

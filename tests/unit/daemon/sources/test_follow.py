@@ -9,6 +9,8 @@ import pytest
 from dejalog.daemon.sources import follow
 from dejalog.daemon.sources.claims import Claims
 from dejalog.daemon.sources.follow import Follower
+from dejalog.daemon.sources.opening import Nothing
+from dejalog.daemon.sources.readers import PlainReader
 from dejalog.daemon.sources.scan import Listing, scan
 from dejalog.daemon.sources.tail import TailSettings
 from dejalog.daemon.sources.timing import Timing
@@ -173,3 +175,37 @@ def test_a_busy_file_does_not_hold_up_the_others(
             break
     assert b"b" in {record.data for record in followed.ready}
     followed.follower.close()
+
+
+def test_what_is_read_may_be_asked_for_while_it_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The writing thread asks after each commit. The reading thread opened and put away files
+    # meanwhile, and the daemon ended with "dictionary changed size during iteration".
+    for name in ("a.log", "b.log"):
+        (tmp_path / name).write_bytes(b"one\n")
+        (tmp_path / f"{name}.packed").write_bytes(b"PK\x03\x04 and more")
+    followed = Followed(tmp_path)
+    for _ in range(3):
+        followed.after(1.1)
+    follower = followed.follower
+
+    def open_another(reader: PlainReader) -> int:
+        for item in list(follower._followed.values()):
+            follower._followed[f"new {len(follower._followed)}"] = item
+        return reader.offset
+
+    def put_away_another(why: Nothing) -> str:
+        for item in list(follower._unchanged.values()):
+            follower._unchanged[f"new {len(follower._unchanged)}"] = item
+        return "a reason"
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PlainReader, "raw_offset", property(open_another))
+        assert follower.progress().files_total == 4
+        patch.setattr(Nothing, "reason", property(put_away_another))
+        assert len(follower.refused()) == 2
+    for changing in (follower._followed, follower._unchanged):
+        for key in [key for key in changing if key.startswith("new")]:
+            del changing[key]
+    follower.close()

@@ -293,3 +293,26 @@ def test_whatever_is_sent_again_each_offset_is_stored_once_and_in_order(spans, r
             assert receipt.positions[0].offset >= start + count
 
     asyncio.run(run())
+
+
+def test_a_finished_source_hands_out_nothing_but_still_takes_acknowledgements():
+    # A stopping pipeline left records in the queue and commits in flight: the first are for the
+    # clients to send again, the others must still be answered.
+    async def run() -> None:
+        source = opened()
+        stored = await soon(source.submit(batch("a")))
+        records = poll(source)
+        waiting = await soon(source.submit(batch("b", key=("grpc:plc", "1"))))
+        source.finish()
+        assert source.is_exhausted
+        assert source.poll(records_max=9, bytes_max=99, timeout_s=60) == []
+        with pytest.raises(PushClosedError, match="stopping"):
+            await source.submit(batch("c"))
+        ack(source, records)
+        assert (await stored).accepted == 1
+        assert not waiting.done()
+        source.close()
+        with pytest.raises(PushClosedError, match="stopping"):
+            await waiting
+
+    asyncio.run(run())

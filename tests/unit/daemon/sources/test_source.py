@@ -32,4 +32,6 @@ def read_all(source: Source) -> None:
     progress = source.progress()
     assert isinstance(progress, Progress)
     assert (progress.bytes_done, progress.bytes_total) == (14, 14)
+    source.finish()
+    assert source.is_exhausted
     source.close()

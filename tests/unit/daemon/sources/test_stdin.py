@@ -98,3 +98,21 @@ def test_limits_of_a_poll_hold_and_nothing_is_lost(pipe: tuple[BinaryIO, BinaryI
         lines += [record.data for record in records]
     assert max(sizes) == 10
     assert lines == [b"%03d" % number for number in range(100)]
+
+
+def test_finishing_hands_out_what_was_taken_and_takes_no_more(
+    pipe: tuple[BinaryIO, BinaryIO],
+) -> None:
+    # Stopping lost all that one read had taken from the pipe beyond the first batch, and the last
+    # line, which was still held back in case that more of it came.
+    reader, writer = pipe
+    source = StdinSource(reader, timing=Timing(idle_flush_s=60, partial_line_s=60))
+    writer.write(b"one\ntwo\nthree\nfo")
+    records = source.poll(records_max=1, bytes_max=99, timeout_s=5)
+    source.finish()
+    writer.write(b"ur\n")
+    assert not source.is_exhausted
+    records += drain(source)
+    assert [record.data for record in records] == [b"one", b"two", b"three", b"fo"]
+    assert records[-1].next_offset == 16
+    assert os.read(reader.fileno(), 99) == b"ur\n"
