@@ -50,5 +50,6 @@ $(VENV)/runtime.stamp: $(VENV)/venv.stamp pyproject.toml $(NATIVE_SOURCES)
 	@touch $@
 
 $(VENV)/dev.stamp: $(VENV)/runtime.stamp
-	$(BIN)/python -m pip install --quiet --group dev
+	# Both in one call: the pinned grpcio-tools decides which protobuf and gRPC versions fit together.
+	$(BIN)/python -m pip install --quiet --no-build-isolation --editable . --group dev
 	@touch $@

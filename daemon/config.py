@@ -7,6 +7,7 @@ defaults, and a test keeps the two the same. An unknown key is an error that nam
 from __future__ import annotations
 
 import difflib
+import math
 import os
 import re
 import tomllib
@@ -22,11 +23,41 @@ from dejalog.daemon.server import ServerSettings
 from dejalog.indexer.append import ShardLimits
 from dejalog.indexer.decode import DecodeSettings
 from dejalog.indexer.errors import ConfigError
+from dejalog.indexer.store.environment import SHARD_BYTES_MAX
 
 ENVIRONMENT_PREFIX = "DEJALOG_"
 
 #: Where a configuration is looked for if none is named; the first one found counts.
 CONFIG_PATHS = (Path("dejalog.toml"), Path("/etc/dejalog/dejalog.toml"))
+
+
+#: The least value of a number, where it is not 1; it is 0 only where that has a meaning.
+LEAST: Mapping[str, float] = {
+    "data.disk_free_bytes_min": 0,
+    "encoder.threads": 0,
+    "ingest.flush_interval_s": 0.001,
+    "server.search_queue_max": 0,
+    "server.search_timeout_s": 0.01,
+    "server.stop_grace_s": 0,
+}
+
+#: gRPC keeps its bounds in 32 bits with a sign.
+_INT32_MAX = 2**31 - 1
+
+#: Ten years: longer times are more than clocks and locks can count.
+_SECONDS_MAX = 10 * 366 * 24 * 3600
+
+#: The greatest value of a number, where there is one.
+MOST: Mapping[str, float] = {
+    "decode.future_skew_s": _SECONDS_MAX,
+    "ingest.flush_interval_s": _SECONDS_MAX,
+    "server.message_bytes_max": _INT32_MAX,
+    "server.rpcs_max": _INT32_MAX,
+    "server.search_timeout_s": _SECONDS_MAX,
+    "server.stop_grace_s": _SECONDS_MAX,
+    "shard.age_max_s": _SECONDS_MAX,
+    "shard.bytes_max": SHARD_BYTES_MAX,
+}
 
 
 def default_data_directory() -> str:
@@ -209,9 +240,19 @@ def _convert(item: Given, kind: Any) -> object:
     except msgspec.ValidationError as error:
         key = f"{item.section}.{item.key}"
         raise ConfigError(item.origin, key, f"{error}; given: {item.value!r}") from error
-    if isinstance(converted, int | float) and not isinstance(converted, bool) and converted < 0:
-        raise ConfigError(item.origin, f"{item.section}.{item.key}", "must not be negative")
+    if isinstance(converted, int | float) and not isinstance(converted, bool):
+        _check_number(item, converted)
     return converted
+
+
+def _check_number(item: Given, number: float) -> None:
+    key = f"{item.section}.{item.key}"
+    least, most = LEAST.get(key, 1), MOST.get(key)
+    # Not a number is neither less nor more than anything.
+    if not (number >= least and math.isfinite(number)):
+        raise ConfigError(item.origin, key, f"must be a number of at least {least}")
+    if most is not None and number > most:
+        raise ConfigError(item.origin, key, f"must be at most {most}")
 
 
 def to_toml(value: object) -> str:

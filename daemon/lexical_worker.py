@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from threading import Event as Flag
 from threading import Thread
 
@@ -32,7 +33,7 @@ class LexicalWorker:
         self._thread = Thread(target=self._run, name="lexical")
 
     def start(self) -> None:
-        """Makes every index usable, then begins with whatever a crash has left undone."""
+        """Checks every index, then begins with whatever a crash or damage has left undone."""
         for shard in self._directory.shards:
             self._index(shard)
         self._thread.start()
@@ -95,11 +96,22 @@ class LexicalWorker:
 
 
 def open_lexical(shard: Shard) -> LexicalIndex:
-    """Opens a shard's lexical index for writing; a damaged one is made anew from the shard."""
+    """Opens a shard's lexical index for writing; a damaged one is made anew from the shard.
+
+    Every checksum is compared: damage that opening does not meet would end each search instead.
+    """
     folder = lexical_folder(shard)
     try:
-        return LexicalIndex.open(folder, writable=True)
+        index = LexicalIndex.open(folder, writable=True)
     except CorruptShardError:
-        # Derived data: dropping it loses nothing, the catch-up begins at zero.
-        LexicalIndex.delete(folder)
-        return LexicalIndex.open(folder, writable=True)
+        return _made_anew(folder)
+    if index.damaged_files():
+        index.close()
+        return _made_anew(folder)
+    return index
+
+
+def _made_anew(folder: Path) -> LexicalIndex:
+    # Derived data: dropping it loses nothing, the catch-up begins at zero.
+    LexicalIndex.delete(folder)
+    return LexicalIndex.open(folder, writable=True)

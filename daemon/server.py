@@ -1,7 +1,8 @@
 """The gRPC servers of the daemon: ours, and one for OpenTelemetry exporters.
 
 1. `start` checks the settings, binds both addresses (a taken port is an error) and serves.
-2. `stop` reports NOT_SERVING, lets running calls end within the budget, then cuts them off.
+2. `stop` reports NOT_SERVING, lets running calls end within the budget, then cuts them off and
+   waits for the searches that they had begun.
 
 Without TLS only loopback addresses and Unix sockets are bound: logs are nobody else's business.
 """
@@ -114,12 +115,16 @@ class Server:
             raise
 
     async def stop(self, grace_s: float | None = None) -> None:
-        """Ends serving within `grace_s` seconds, by default the settings' budget."""
+        """Ends serving within `grace_s` seconds, by default the settings' budget.
+
+        Then waits, as long again at most, for searches whose calls were cut off: what they read
+        must not be closed under them.
+        """
         grace_s = self._settings.stop_grace_s if grace_s is None else grace_s
         for health in self._healths:
             await health.enter_graceful_shutdown()
         await asyncio.gather(*(_drain(*each, grace_s) for each in self._servers))
-        self._pool.close()
+        await asyncio.to_thread(self._pool.close, grace_s)
 
     async def _serve_own(self, credentials: grpc.ServerCredentials | None) -> str:
         server = self._new_server()

@@ -10,7 +10,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any, Protocol
 
 import grpc
@@ -55,6 +55,7 @@ class SearchPool:
         self._taken = 0
         self._mean_s = 0.05
         self._lock = threading.Lock()
+        self._running: set[Future[search_pb2.SearchResponse]] = set()
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="search")
 
     async def run(
@@ -70,12 +71,17 @@ class SearchPool:
                 raise overloaded(f"{self._taken} searches are running or waiting", wait_s)
             self._taken += 1
         future = self._executor.submit(self._work, work, deadline)
+        with self._lock:
+            self._running.add(future)
         future.add_done_callback(self._release)
         return await asyncio.wait_for(asyncio.wrap_future(future), deadline - time.monotonic())
 
-    def close(self) -> None:
-        """Drops what waits; searches that run come to their end."""
+    def close(self, timeout_s: float) -> bool:
+        """Drops what waits, and waits for searches that run; returns whether all have ended."""
         self._executor.shutdown(wait=False, cancel_futures=True)
+        with self._lock:
+            running = set(self._running)
+        return not wait(running, timeout_s).not_done
 
     def _work(
         self, work: Callable[[], search_pb2.SearchResponse], deadline: float
@@ -89,9 +95,10 @@ class SearchPool:
             self._mean_s += MEAN_WEIGHT * (elapsed_s - self._mean_s)
         return response
 
-    def _release(self, _: Future[search_pb2.SearchResponse]) -> None:
+    def _release(self, future: Future[search_pb2.SearchResponse]) -> None:
         with self._lock:
             self._taken -= 1
+            self._running.discard(future)
 
 
 class SearchService(search_pb2_grpc.SearchServiceServicer):

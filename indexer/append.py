@@ -15,10 +15,12 @@ from threading import Lock
 import numpy as np
 
 from dejalog.indexer.encode import Encoder
+from dejalog.indexer.errors import ConfigError
 from dejalog.indexer.event import DeadLetter, Event, Labels, Position
 from dejalog.indexer.mask import MASK_VERSION
 from dejalog.indexer.quantize import quantize_patterns
 from dejalog.indexer.store.directory import DataDirectory, check_encoder
+from dejalog.indexer.store.environment import SHARD_BYTES_MAX
 from dejalog.indexer.store.layout import Columns, Counters, TextBlock, digest
 from dejalog.indexer.store.shard import Shard, ShardWrite, new_header
 
@@ -62,13 +64,20 @@ class ShardLimits:
     """When the shard that is appended to is left alone and a new one begun.
 
     Until it is compacted a fresh shard is searched exactly and in memory, hence the bounds on
-    events and patterns; the one on bytes keeps it far below LMDB's map.
+    events and patterns; its label sets are in memory, too, and a label with a value of its own in
+    each event makes one a line. The bound on bytes keeps it far below LMDB's map. Raises
+    ConfigError where that bound is too near to the map.
     """
 
     events_max: int = 4_000_000
     patterns_max: int = 200_000
     bytes_max: int = 8 << 30
     age_max_s: float = 7 * 24 * 3600.0
+    labelsets_max: int = 200_000
+
+    def __post_init__(self) -> None:
+        if self.bytes_max > SHARD_BYTES_MAX:
+            raise ConfigError("shard", "bytes_max", f"must be at most {SHARD_BYTES_MAX}")
 
 
 class Appender:
@@ -175,6 +184,7 @@ class Appender:
         return (
             self._counters.events >= self._limits.events_max
             or self._counters.patterns >= self._limits.patterns_max
+            or self._counters.labelsets >= self._limits.labelsets_max
             or self._shard.bytes_on_disk() >= self._limits.bytes_max
             or (age_s >= self._limits.age_max_s and self._counters.events > 0)
             or self._shard.header.mask_version != MASK_VERSION

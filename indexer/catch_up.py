@@ -6,25 +6,16 @@ committed above the index's watermark, so the index may lag the truth but cannot
 
 from __future__ import annotations
 
-import re
 from itertools import islice
 from pathlib import Path
 
 from dejalog.indexer.event import Labels
 from dejalog.indexer.lexical import LexicalIndex
-from dejalog.indexer.mask import PLACEHOLDERS, mask_pattern
+from dejalog.indexer.mask import PLACEHOLDER, TIME_TYPES, mask_pattern
 from dejalog.indexer.store.events import open_block
 from dejalog.indexer.store.shard import Shard
 
 LEXICAL_NAME = "lexical"
-
-#: Times are found by time range, not by their digits, and every event has one.
-_TIME_TYPES = frozenset(
-    index for index, name in enumerate(PLACEHOLDERS) if name in {"<time>", "<dur>"}
-)
-
-#: A placeholder is no word of the text.
-_PLACEHOLDER = re.compile("|".join(map(re.escape, PLACEHOLDERS)))
 
 #: Text blocks that become one transaction of the lexical index: about 16 k short events.
 _BLOCKS_PER_STEP = 32
@@ -36,12 +27,15 @@ def lexical_folder(shard: Shard) -> Path:
 
 
 def value_document(text: str, attributes: Labels) -> str:
-    """Returns what an event has beyond its pattern: masked values and values of attributes."""
+    """Returns what an event has beyond its pattern: masked values and values of attributes.
+
+    Times are left out: they are found by time range, and every event has one.
+    """
     _, spans = mask_pattern(text)
     values = [
         text[spans[i + 1] : spans[i + 2]]
         for i in range(0, len(spans), 3)
-        if spans[i] not in _TIME_TYPES
+        if spans[i] not in TIME_TYPES
     ]
     values.extend(value for _, value in attributes)
     return " ".join(values)
@@ -59,7 +53,8 @@ def catch_up(shard: Shard, index: LexicalIndex) -> int:
         if is_current:
             return 0
         patterns = [
-            (first + offset, _PLACEHOLDER.sub(" ", text))
+            # A placeholder is no word of the text.
+            (first + offset, PLACEHOLDER.sub(" ", text))
             for first, texts in snapshot.patterns_from(index.patterns_indexed)
             for offset, text in enumerate(texts)
         ]

@@ -18,7 +18,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from dejalog.indexer.lexical import LexicalIndex
+from dejalog.indexer.lexical import LexicalView
 from dejalog.indexer.mask import PLACEHOLDER, TIME_TYPES, mask_pattern
 from dejalog.indexer.store.events import EventReader
 from dejalog.indexer.store.shard import Snapshot
@@ -40,7 +40,7 @@ class ExactMatch:
 def match_exact(
     needle: str,
     arrays: ShardArrays,
-    lexical: LexicalIndex,
+    lexical: LexicalView,
     snapshot: Snapshot,
     is_allowed: NDArray[np.bool_] | None,
 ) -> ExactMatch:
@@ -84,19 +84,24 @@ def _kind(character: str) -> str:
     return r"[^\W\d_]" if character.isalpha() else ""
 
 
-def _candidates(needle: str, arrays: ShardArrays, lexical: LexicalIndex) -> NDArray[np.bool_]:
+def _candidates(needle: str, arrays: ShardArrays, lexical: LexicalView) -> NDArray[np.bool_]:
     count = len(arrays.columns.times)
     candidates = np.ones(count, np.bool_)
     # A compound may lie half in the pattern and half in a value; its single words do not.
     words = (word for piece in _pieces(needle) for word in word_terms(piece))
     for word in dict.fromkeys(words):
         candidates &= events_with_term(word, arrays, lexical)
+    # Of texts that were too long to be indexed whole, only reading tells.
+    cut = np.zeros(arrays.counters.patterns, np.bool_)
+    _mark(cut, lexical.cut_patterns())
+    candidates |= cut[arrays.columns.patterns]
+    _mark(candidates, lexical.cut_events() - arrays.header.first_event)
     reached = max(0, lexical.events_indexed - arrays.header.first_event)
     candidates[reached:] = True
     return candidates
 
 
-def events_with_code(code: str, arrays: ShardArrays, lexical: LexicalIndex) -> NDArray[np.bool_]:
+def events_with_code(code: str, arrays: ShardArrays, lexical: LexicalView) -> NDArray[np.bool_]:
     """Returns bool[events]: those that have a code-shaped word, its masked and its kept pieces."""
     found = np.ones(len(arrays.columns.times), np.bool_)
     for piece in _pieces(code):
@@ -114,13 +119,16 @@ def _pieces(text: str) -> list[str]:
     return [text[a:b] for a, b in pairwise(cuts) if b > a and a not in times]
 
 
-def events_with_term(term: str, arrays: ShardArrays, lexical: LexicalIndex) -> NDArray[np.bool_]:
+def events_with_term(term: str, arrays: ShardArrays, lexical: LexicalView) -> NDArray[np.bool_]:
     """Returns bool[events]: those whose pattern or values have the term."""
     columns = arrays.columns
     has_pattern = np.zeros(arrays.counters.patterns, np.bool_)
-    patterns = lexical.patterns_with(term)
-    has_pattern[patterns[patterns < len(has_pattern)]] = True
+    _mark(has_pattern, lexical.patterns_with(term))
     found = has_pattern[columns.patterns]
-    events = lexical.events_with(term) - arrays.header.first_event
-    found[events[(events >= 0) & (events < len(found))]] = True
+    _mark(found, lexical.events_with(term) - arrays.header.first_event)
     return found
+
+
+def _mark(flags: NDArray[np.bool_], rows: NDArray[np.int64]) -> None:
+    """Sets the flags of these rows; the word index may already know more than this state."""
+    flags[rows[(rows >= 0) & (rows < len(flags))]] = True

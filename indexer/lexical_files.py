@@ -21,11 +21,13 @@ from dejalog.indexer.terms import index_terms
 
 STAMP_NAME = "format.json"
 
-#: Counts changes of the fields in lexical.py.
-_LAYOUT = 1
+#: Counts changes of what lexical.py stores: the fields, the mark of texts that were cut.
+_LAYOUT = 2
 #: Its terms change when the rules or the stemmer do; an older index then no longer fits a query.
 _PROBE = "E-1034 10.0.0.7:443 BadUserAccessDenied leaking pumps generously SRVE0255E"
 _FOOTER_MAGIC = 1337
+#: A segment of millions of events has files of over 100 MB, and the daemon checks them at start.
+_CHUNK_BYTES = 1 << 20
 
 
 def write_stamp(path: Path) -> None:
@@ -78,15 +80,22 @@ def file_problem(path: Path) -> str:
     object's length and the number 1337 (both u32, little-endian; tantivy, directory/footer.rs).
     """
     try:
-        data = path.read_bytes()
-        length, magic = struct.unpack("<II", data[-8:])
-        body = len(data) - 8 - length
-        if magic != _FOOTER_MAGIC or body < 0:
-            return f"{path}: cut off"
-        expected = json.loads(data[body:-8])["crc"]
+        with path.open("rb") as file:
+            body = file.seek(0, os.SEEK_END) - 8
+            file.seek(body)
+            length, magic = struct.unpack("<II", file.read(8))
+            body -= length
+            if magic != _FOOTER_MAGIC or body < 0:
+                return f"{path}: cut off"
+            file.seek(body)
+            expected = json.loads(file.read(length))["crc"]
+            file.seek(0)
+            found = 0
+            for start in range(0, body, _CHUNK_BYTES):
+                found = crc32(file.read(min(_CHUNK_BYTES, body - start)), found)
     except (OSError, ValueError, KeyError, TypeError, struct.error) as error:
         return f"{path}: {error}"
-    return "" if crc32(memoryview(data)[:body]) == expected else f"{path}: checksum differs"
+    return "" if found == expected else f"{path}: checksum differs"
 
 
 @contextmanager

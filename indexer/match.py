@@ -16,7 +16,7 @@ from dejalog.indexer.encode import EncodedQuery
 from dejalog.indexer.exact import events_with_code, match_exact
 from dejalog.indexer.filter import filter_events
 from dejalog.indexer.kernel.reference import maxsim
-from dejalog.indexer.lexical import LexicalHits, LexicalIndex
+from dejalog.indexer.lexical import LexicalHits, LexicalView
 from dejalog.indexer.query import Mode, Query, SearchRequest
 from dejalog.indexer.store.view import ShardArrays
 from dejalog.indexer.terms import QueryTerm
@@ -59,7 +59,7 @@ class ShardMatch:
     is_partial: bool
 
 
-def match_shard(question: Question, arrays: ShardArrays, lexical: LexicalIndex) -> ShardMatch:
+def match_shard(question: Question, arrays: ShardArrays, lexical: LexicalView) -> ShardMatch:
     """Returns the channels of every pattern that has an event that counts."""
     is_counted, is_partial = _counted(question, arrays, lexical)
     patterns = _patterns(arrays, is_counted)
@@ -79,7 +79,7 @@ def match_shard(question: Question, arrays: ShardArrays, lexical: LexicalIndex) 
 
 
 def _counted(
-    question: Question, arrays: ShardArrays, lexical: LexicalIndex
+    question: Question, arrays: ShardArrays, lexical: LexicalView
 ) -> tuple[NDArray[np.bool_] | None, bool]:
     request, query = question.request, question.query
     mask = filter_events(
@@ -151,7 +151,7 @@ def _rows(
 def _words(
     question: Question,
     arrays: ShardArrays,
-    lexical: LexicalIndex,
+    lexical: LexicalView,
     is_counted: NDArray[np.bool_] | None,
 ) -> tuple[NDArray[np.float32] | None, NDArray[np.float32]]:
     """BM25 of each counted event's values (or None) and of each pattern with its best event."""
@@ -187,7 +187,7 @@ def _within(hits: LexicalHits, first: int, count: int) -> LexicalHits:
 def _exact(
     question: Question,
     arrays: ShardArrays,
-    lexical: LexicalIndex,
+    lexical: LexicalView,
     is_counted: NDArray[np.bool_] | None,
 ) -> NDArray[np.float32]:
     """How much of the query is code-shaped words that a pattern's events have.
@@ -212,7 +212,7 @@ def count_words(terms: Sequence[QueryTerm]) -> int:
     """Returns how many words the terms stand for: a word and its parts count once."""
     spans = sorted({(term.start, -term.end) for term in terms})
     count = end = 0
-    for start, negative_end in spans:
+    for _, negative_end in spans:
         if -negative_end > end:
             count, end = count + 1, -negative_end
     return count

@@ -184,7 +184,8 @@ def label_names(states: Sequence[ShardArrays]) -> frozenset[str]:
 def _match(question: Question, shard: _OpenShard, state: ShardArrays) -> ShardMatch:
     with shard.lock:
         shard.lexical.refresh()
-    return match_shard(question, state, shard.lexical)
+        view = shard.lexical.view()
+    return match_shard(question, state, view)
 
 
 def _newest(match: ShardMatch) -> np.ndarray[tuple[int], np.dtype[np.int64]]:

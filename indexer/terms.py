@@ -32,6 +32,8 @@ MAX_DOCUMENT_TERMS = 16_384
 MAX_QUERY_TERMS = 256
 #: Text beyond this is not read: it could hardly give terms within `MAX_DOCUMENT_TERMS`.
 MAX_TEXT_CHARS = 262_144
+#: Stands in the index for whatever was cut off; no text has it, as terms are in lower case.
+CUT_TERM = "<CUT>"
 #: Logs repeat their words; at about 300 bytes an entry this is at most some 10 MB.
 _CACHE_ENTRIES = 32_768
 
@@ -96,10 +98,12 @@ class DocumentTerms(NamedTuple):
     """A document's terms in text order: words as they stand, and their other forms.
 
     A plain word whose stem is the word itself is in both, so that each list is complete.
+    `is_cut` if the text was too long: it may have more terms than these.
     """
 
     words: list[str]
     forms: list[str]
+    is_cut: bool
 
 
 class _Role(IntEnum):
@@ -141,7 +145,8 @@ def document_terms(text: str) -> DocumentTerms:
             forms += some_forms
         if len(words) >= MAX_DOCUMENT_TERMS or len(forms) >= MAX_DOCUMENT_TERMS:
             break
-    return DocumentTerms(words[:MAX_DOCUMENT_TERMS], forms[:MAX_DOCUMENT_TERMS])
+    is_cut = len(text) > MAX_TEXT_CHARS or max(len(words), len(forms)) >= MAX_DOCUMENT_TERMS
+    return DocumentTerms(words[:MAX_DOCUMENT_TERMS], forms[:MAX_DOCUMENT_TERMS], is_cut)
 
 
 def word_terms(text: str) -> list[str]:

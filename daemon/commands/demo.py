@@ -22,13 +22,21 @@ from dejalog.daemon.terminal import HitPrinter, View, open_console
 from dejalog.indexer.errors import DataDirectoryError
 from dejalog.indexer.query import SearchRequest
 from dejalog.indexer.search import Searcher
+from dejalog.indexer.store.directory import is_being_written
 
 NAME = "demo"
 HELP = "index a sample of real logs and maintenance notes, then ask three questions"
 EXAMPLE = "dejalog demo --keep-running"
 
-#: What the demo's own data directory may hold; anything else is somebody's and is not removed.
-_OWN_NAMES = {"manifest.json", "manifest.tmp", "lock", "shards"}
+#: Lies in each data directory that a demo made; no other is emptied, since every index looks alike.
+MARKER_NAME = "made-by-dejalog-demo"
+
+#: What else the demo's directory may hold; anything else is somebody's and is not removed.
+_OWN_NAMES = {MARKER_NAME, "manifest.json", "manifest.tmp", "lock", "shards"}
+
+
+#: The third one of the first question says what was done.
+HITS_SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +49,7 @@ class Question:
 
 
 QUESTIONS = (
-    Question(
-        "in words, of the notes", "engine is getting too hot, what helps? kind=note", "overheating"
-    ),
+    Question("in words, of the notes", "engine overheats and loses power kind=note", "overheating"),
     Question("by a code", "P0420", "P0420 Catalyst"),
     Question(
         "by a raw log line, with other times and ids than any line before",
@@ -65,8 +71,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(parsed: argparse.Namespace) -> int:
     """Does it; 0 if every question found something."""
     settings = load_settings(parsed).settings
-    folder = Path(parsed.data or "demo-data")
-    _clear(folder)
+    folder = Path(parsed.data or "demo-data").expanduser()
+    _prepare(folder)
     settings = replace(settings, data=replace(settings.data, directory=str(folder)))
     _index(settings)
     with open_searcher(settings) as (_, searcher):
@@ -77,14 +83,33 @@ def run(parsed: argparse.Namespace) -> int:
     return 0 if all(answered) else 1
 
 
-def _clear(folder: Path) -> None:
+def _prepare(folder: Path) -> None:
+    """Makes the folder, or empties the one that an earlier demo made."""
+    _check_own(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    marker = folder / MARKER_NAME
+    marker.write_text("'dejalog demo' made this folder and empties it when it runs again\n")
+    # The marker stays throughout, so that an interrupted demo can be run again.
+    for child in folder.iterdir():
+        if child.is_dir() and not child.is_symlink():
+            shutil.rmtree(child)
+        elif child != marker:
+            child.unlink()
+
+
+def _check_own(folder: Path) -> None:
     if not folder.exists():
         return
-    if not folder.is_dir() or {path.name for path in folder.iterdir()} - _OWN_NAMES:
+    names = {path.name for path in folder.iterdir()} if folder.is_dir() else {""}
+    if names and (MARKER_NAME not in names or names - _OWN_NAMES):
         raise DataDirectoryError(
             f"{folder} holds something else than a demo; name another directory with --data"
         )
-    shutil.rmtree(folder)
+    if is_being_written(folder):
+        raise DataDirectoryError(
+            f"{folder} is being written by another process; stop it, or name another directory "
+            "with --data"
+        )
 
 
 def _index(settings: Settings) -> None:
@@ -100,7 +125,7 @@ def _index(settings: Settings) -> None:
 
 def _ask(question: Question, searcher: Searcher) -> bool:
     started = time.perf_counter()
-    result = searcher.search(SearchRequest(question.text, limit=2, occurrences=1))
+    result = searcher.search(SearchRequest(question.text, limit=HITS_SHOWN, occurrences=1))
     milliseconds = (time.perf_counter() - started) * 1000
     _say(f"--- Has this happened before? Asked {question.title}:")
     _say(f"    {question.text}\n")

@@ -17,6 +17,7 @@ from dejalog.daemon import config
 from dejalog.daemon.engine import data_path, index_status, open_encoder
 from dejalog.daemon.excerpt import grouped
 from dejalog.daemon.flags import load_settings
+from dejalog.daemon.server import check_listen, server_credentials
 from dejalog.indexer.errors import DejalogError
 from dejalog.indexer.mask import mask
 from dejalog.indexer.store.directory import DataDirectory, is_being_written
@@ -97,6 +98,9 @@ def _clock(settings: config.Settings) -> tuple[str, str]:
 
 
 def _ports(settings: config.Settings) -> tuple[str, str]:
+    has_tls = server_credentials(settings.server) is not None
+    for key in ("listen", "otlp_listen"):
+        check_listen(key, getattr(settings.server, key), has_tls=has_tls)
     taken = [listen for listen in _listens(settings) if not _is_free(listen)]
     if taken:
         return "warn", f"{', '.join(taken)} in use (by a running daemon?)"

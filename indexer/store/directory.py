@@ -17,7 +17,13 @@ from typing import IO
 from dejalog.indexer.errors import DataDirectoryError
 from dejalog.indexer.event import Position
 from dejalog.indexer.store.layout import FORMAT_VERSION, Header
-from dejalog.indexer.store.manifest import Manifest, read_manifest, sync_folder, write_manifest
+from dejalog.indexer.store.manifest import (
+    MANIFEST_NAME,
+    Manifest,
+    read_manifest,
+    sync_folder,
+    write_manifest,
+)
 from dejalog.indexer.store.shard import Shard
 
 LOCK_NAME = "lock"
@@ -32,7 +38,7 @@ class DataDirectory:
         self._manifest = manifest
         self._lock = lock
         self.shards: tuple[Shard, ...] = ()
-        self._open_shards()
+        self._open_shards(manifest)
 
     @classmethod
     def open(cls, path: Path, *, is_writable: bool) -> DataDirectory:
@@ -41,6 +47,7 @@ class DataDirectory:
             return cls._open_writable(path)
         manifest = read_manifest(path)
         if manifest is None:
+            _check_no_shards(path)
             raise DataDirectoryError(
                 f"there is no index in {path}; make one with 'dejalog index' or name another "
                 "directory with --data"
@@ -57,6 +64,7 @@ class DataDirectory:
         try:
             manifest = read_manifest(path)
             if manifest is None:
+                _check_no_shards(path)
                 manifest = Manifest(FORMAT_VERSION, ())
                 write_manifest(path, manifest)
             _remove_unlisted(path / SHARDS_NAME, manifest)
@@ -76,8 +84,7 @@ class DataDirectory:
             return
         manifest = read_manifest(self.path)
         if manifest is not None and manifest != self._manifest:
-            self._manifest = manifest
-            self._open_shards()
+            self._open_shards(manifest)
 
     def add_shard(self, header: Header, positions: Sequence[Position]) -> Shard:
         """Makes a new shard the one that is appended to."""
@@ -87,6 +94,8 @@ class DataDirectory:
         sync_folder(folder.parent)
         self._manifest = Manifest(FORMAT_VERSION, (*self._manifest.shards, header.shard))
         write_manifest(self.path, self._manifest)
+        for rolled in self.shards[-1:]:
+            rolled.finish()
         self.shards = (*self.shards, shard)
         return shard
 
@@ -121,15 +130,29 @@ class DataDirectory:
     ) -> None:
         self.close()
 
-    def _open_shards(self) -> None:
+    def _open_shards(self, manifest: Manifest) -> None:
+        """Takes on the manifest with all of its shards, or after an error nothing of it."""
         by_number = {shard.header.shard: shard for shard in self.shards}
-        listed = self._manifest.shards
-        opened: list[Shard] = []
-        for number in listed:
-            known = by_number.get(number)
-            is_writable = self.is_writable and number == listed[-1]
-            opened.append(known or Shard.open(self._folder(number), is_writable=is_writable))
-        self.shards = tuple(opened)
+        made: list[Shard] = []
+        try:
+            for number in manifest.shards:
+                if number not in by_number:
+                    made.append(self._open_shard(number, is_last=number == manifest.shards[-1]))
+                    by_number[number] = made[-1]
+        except BaseException:
+            for shard in made:
+                shard.close()
+            raise
+        # Only the last shard grows, here or in another process.
+        for rolled in self.shards[-1:]:
+            if rolled.header.shard != manifest.shards[-1]:
+                rolled.finish()
+        self._manifest = manifest
+        self.shards = tuple(by_number[number] for number in manifest.shards)
+
+    def _open_shard(self, number: int, *, is_last: bool) -> Shard:
+        is_writable = self.is_writable and is_last
+        return Shard.open(self._folder(number), is_writable=is_writable, is_rolled=not is_last)
 
     def _folder(self, number: int) -> Path:
         return self.path / SHARDS_NAME / f"{number:06d}"
@@ -157,8 +180,22 @@ def _remove_unlisted(folder: Path, manifest: Manifest) -> None:
     """Removes what a step that was interrupted before its manifest swap has left."""
     listed = {f"{number:06d}" for number in manifest.shards}
     for child in folder.iterdir():
-        if child.name not in listed:
+        if child.name in listed:
+            continue
+        if child.is_dir() and not child.is_symlink():
             shutil.rmtree(child)
+        else:
+            child.unlink()
+
+
+def _check_no_shards(path: Path) -> None:
+    """Shards without a manifest may be a whole index, of which only that file was lost."""
+    folder = path / SHARDS_NAME
+    if folder.is_dir() and any(folder.iterdir()):
+        raise DataDirectoryError(
+            f"{path} has no {MANIFEST_NAME}, but {folder} is not empty; restore {MANIFEST_NAME} "
+            f"from a backup, or move {folder} away to begin a new index"
+        )
 
 
 def is_being_written(path: Path) -> bool:

@@ -1,9 +1,8 @@
-"""One LMDB environment over a time window: the only module that imports lmdb.
+"""One LMDB environment over a time window: its transactions, and what they read and write.
 
 A process opens each shard once and shares it between its writer and its readers. Reads copy what
-they return, so nothing outlives its transaction. Rules learnt from failures: the map is large and
-never resized, `writemap` is never used (a full disk would be SIGBUS), the LMDB 0.9 format is asked
-for by name, and no error inside a write transaction is caught before the transaction has ended.
+they return, so nothing outlives its transaction. No error inside a write transaction is caught
+before the transaction has ended, and a map is neither replaced nor removed under a snapshot.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ import resource
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 from typing import Final, TypeAlias
 
 import lmdb
@@ -20,6 +20,12 @@ import lmdb
 from dejalog.indexer.errors import CorruptShardError, FormatError, StorageError
 from dejalog.indexer.event import DeadLetter, Position
 from dejalog.indexer.store import layout
+from dejalog.indexer.store.environment import (
+    MAP_BYTES,
+    READERS_MAX,
+    open_environment,
+    rolled_map_bytes,
+)
 from dejalog.indexer.store.layout import (
     DATABASES,
     FORMAT_VERSION,
@@ -31,12 +37,9 @@ from dejalog.indexer.store.layout import (
     Vectors,
 )
 
-#: A reservation of address space, not of disk: far above what a shard is allowed to grow to, and
-#: the same in every process, because a reader with a smaller map cannot follow a writer.
-MAP_BYTES: Final = 64 << 30
-
-#: Query threads of several processes; a slot is 64 bytes.
-READERS_MAX: Final = 512
+#: After so many commits the slots of readers that were killed are freed: until then LMDB keeps
+#: every page that they might see, and the file grows by what each commit replaces.
+_READER_CHECK_COMMITS: Final = 128
 
 #: Pattern texts in a block, which reading one of them has to decompress.
 PATTERN_BLOCK: Final = 64
@@ -51,11 +54,15 @@ _COUNTERS_KEY = b"counters"
 class Shard:
     """A shard's folder, open."""
 
-    def __init__(self, path: Path, environment: lmdb.Environment, *, is_writable: bool) -> None:
+    def __init__(self, path: Path, environment: lmdb.Environment) -> None:
         self.path = path
         self._environment = environment
         self._databases = {name: environment.open_db(name, create=False) for name in DATABASES}
-        self._is_writable = is_writable
+        self._lock = Lock()
+        self._snapshots = 0
+        self._commits = 0
+        self._is_map_too_large = False
+        self._is_closed = False
         with self.snapshot() as snapshot:
             self.header = snapshot.header()
         if self.header.format_version != FORMAT_VERSION:
@@ -67,32 +74,37 @@ class Shard:
     def create(cls, path: Path, header: Header, positions: Sequence[Position]) -> Shard:
         """Makes a new shard that begins with the positions its predecessor ended with."""
         path.mkdir(parents=True)
-        environment = _open_environment(path, is_writable=True)
+        environment = open_environment(path, is_writable=True, map_bytes=MAP_BYTES)
         databases = {name: environment.open_db(name) for name in DATABASES}
         with _write(path, environment, databases) as write:
             write.put_header(header)
             write.put_counters(Counters())
             write.put_positions(positions)
-        return cls(path, environment, is_writable=True)
+        return cls(path, environment)
 
     @classmethod
-    def open(cls, path: Path, *, is_writable: bool) -> Shard:
-        """Opens an existing shard; raises CorruptShardError or FormatError."""
+    def open(cls, path: Path, *, is_writable: bool, is_rolled: bool = False) -> Shard:
+        """Opens an existing shard; raises CorruptShardError, FormatError or StorageError.
+
+        `is_rolled` says that no process appends to it any more, so that its map can be small.
+        """
         if not (path / "data.mdb").is_file():
             raise CorruptShardError(path, "its data.mdb is missing")
-        environment = _open_environment(path, is_writable=is_writable)
+        map_bytes = rolled_map_bytes(path) if is_rolled else MAP_BYTES
+        environment = open_environment(path, is_writable=is_writable, map_bytes=map_bytes)
         try:
-            return cls(path, environment, is_writable=is_writable)
+            return cls(path, environment)
         except lmdb.Error as error:
             environment.close()
             raise CorruptShardError(path, str(error)) from error
-        except (CorruptShardError, FormatError):
+        except BaseException:
             environment.close()
             raise
 
     @contextmanager
     def snapshot(self) -> Iterator[Snapshot]:
         """One consistent view; keep it short, since pages freed meanwhile cannot be reused."""
+        self._enter()
         try:
             with self._environment.begin(buffers=False) as transaction:
                 yield Snapshot(self.path, transaction, self._databases)
@@ -102,20 +114,57 @@ class Shard:
             ) from error
         except (lmdb.Error, DamagedValueError) as error:
             raise CorruptShardError(self.path, str(error)) from error
+        finally:
+            self._leave()
 
     @contextmanager
     def write(self) -> Iterator[ShardWrite]:
         """One transaction: all of it is kept, or after an exception none of it."""
+        self._commits += 1
+        if self._commits % _READER_CHECK_COMMITS == 0:
+            self._environment.reader_check()
         with _write(self.path, self._environment, self._databases) as write:
             yield write
+
+    def finish(self) -> None:
+        """Gives back the address space that a shard needs only while it grows.
+
+        For a shard that no process appends to any more; it is done once no snapshot is open.
+        """
+        with self._lock:
+            self._is_map_too_large = True
+            self._settle()
 
     def bytes_on_disk(self) -> int:
         """The size of the data file."""
         return (self.path / "data.mdb").stat().st_size
 
     def close(self) -> None:
-        """Closes the environment; no snapshot may be open."""
-        self._environment.close()
+        """Closes the environment, or lets the last open snapshot close it."""
+        with self._lock:
+            self._is_closed = True
+            self._settle()
+
+    def _enter(self) -> None:
+        with self._lock:
+            if self._is_closed:
+                raise StorageError(f"shard {self.path} has been closed; open the index again")
+            self._snapshots += 1
+
+    def _leave(self) -> None:
+        with self._lock:
+            self._snapshots -= 1
+            self._settle()
+
+    def _settle(self) -> None:
+        """Does what has to wait until nobody looks at the map."""
+        if self._snapshots:
+            return
+        if self._is_closed:
+            self._environment.close()
+        elif self._is_map_too_large:
+            self._is_map_too_large = False
+            self._environment.set_mapsize(rolled_map_bytes(self.path))
 
 
 class Snapshot:
@@ -335,24 +384,6 @@ def new_header(
         page_size=resource.getpagesize(),
         machine=platform.machine(),
     )
-
-
-def _open_environment(path: Path, *, is_writable: bool) -> lmdb.Environment:
-    try:
-        environment = lmdb.open(
-            str(path),
-            map_size=MAP_BYTES,
-            max_dbs=len(DATABASES),
-            max_readers=READERS_MAX,
-            readonly=not is_writable,
-            create=is_writable,
-            lib_version=0,
-        )
-    except lmdb.Error as error:
-        raise CorruptShardError(path, f"LMDB cannot open it ({error})") from error
-    if is_writable:
-        environment.reader_check()
-    return environment
 
 
 @contextmanager

@@ -90,3 +90,44 @@ def test_a_file_that_is_missing_is_named(tmp_path: Path) -> None:
 def test_a_value_is_written_as_toml_reads_it(value: object) -> None:
     read = tomllib.loads(f"x = {config.to_toml(value)}")["x"]
     assert (tuple(read) if isinstance(value, tuple) else read) == value
+
+
+NUMBERS = [
+    (f"{section}.{key}", config.default_of(section, key))
+    for section, key in config.all_keys()
+    if type(config.default_of(section, key)) in (int, float)
+]
+
+
+@pytest.mark.parametrize(("name", "default"), NUMBERS)
+def test_a_number_below_its_least_value_is_refused_and_told_it(name: str, default: float) -> None:
+    """batch_events = 0 and flush_interval_s = 0 or nan hung the daemon; search_threads = 0 broke
+    it with a ValueError of the thread pool."""
+    section, key = name.split(".")
+    least = config.LEAST.get(name, 1)
+    too_small = [str(least - 1)]
+    if isinstance(default, float):
+        too_small += [str(least - 0.0001), "nan", "inf", "-inf"]
+    for value in too_small:
+        with pytest.raises(ConfigError, match=rf"{name}: must be a number of at least {least}"):
+            config.load(environment={}, flags=[config.flag(section, key, value, "--set")])
+    flag = config.flag(section, key, type(default)(least), "--set")
+    settings = config.load(environment={}, flags=[flag]).settings
+    assert getattr(getattr(settings, section), key) == least
+
+
+def test_nan_and_inf_of_a_file_are_refused(tmp_path: Path) -> None:
+    """TOML has both as numbers, and no comparison with nan is true."""
+    for value in ("nan", "inf"):
+        with pytest.raises(ConfigError, match="at least"):
+            config.load(write(tmp_path, f"[server]\nsearch_timeout_s = {value}"), environment={})
+
+
+@pytest.mark.parametrize("name", config.MOST)
+def test_a_number_above_its_greatest_value_is_refused_and_told_it(name: str) -> None:
+    """A time of 1e300 seconds was an OverflowError in a thread, and shard.bytes_max could be more
+    than what LMDB maps, so that a shard filled up before it was left alone."""
+    section, key = name.split(".")
+    flag = config.flag(section, key, int(config.MOST[name]) + 1, "--set")
+    with pytest.raises(ConfigError, match=rf"{name}: must be at most {config.MOST[name]}"):
+        config.load(environment={}, flags=[flag])

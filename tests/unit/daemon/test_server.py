@@ -294,3 +294,17 @@ def test_a_process_without_a_pipeline_offers_search_alone():
     assert "dejalog.v1.SearchService" in names
     assert "dejalog.v1.IngestService" not in names
     assert otlp_address == ""
+
+
+def test_stopping_waits_for_a_search_whose_call_is_over():
+    """The caller's deadline ends the call but not its search, which went on reading an index that
+    was being closed."""
+    with running() as served:
+        with Client(served.server.address) as client, pytest.raises(TimeoutError):
+            client.search(SearchRequest("pump"), timeout_s=1.0)
+        assert served.searcher.has_started.is_set()
+        stopping = asyncio.run_coroutine_threadsafe(served.server.stop(20.0), served.loop)
+        opening = threading.Timer(0.5, served.searcher.gate.set)
+        opening.start()
+        stopping.result(30)
+        assert not served.server._pool._running

@@ -102,3 +102,28 @@ def test_a_failure_of_the_work_reaches_the_caller_and_frees_its_place():
         pool.close(1.0)
 
     asyncio.run(run())
+
+
+def test_a_pool_that_is_closed_waits_for_the_search_that_runs_and_drops_the_rest():
+    """Closing did not wait, and the data directory was closed under a search."""
+
+    async def run() -> None:
+        pool, gate, ended = SearchPool(1, 1), threading.Event(), []
+        later = time.monotonic() + 30
+
+        def work() -> search_pb2.SearchResponse:
+            assert gate.wait(30)
+            ended.append("ran")
+            return EMPTY
+
+        tasks = [asyncio.create_task(pool.run(work, later)) for _ in range(2)]
+        await asyncio.sleep(0)
+        assert not await asyncio.to_thread(pool.close, 0.01)
+        closing = asyncio.create_task(asyncio.to_thread(pool.close, 30))
+        gate.set()
+        assert await closing
+        assert ended == ["ran"]
+        await asyncio.wait(tasks)
+        assert tasks[1].cancelled()
+
+    asyncio.run(run())

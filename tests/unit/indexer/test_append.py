@@ -16,11 +16,12 @@ from dejalog.indexer.append import (
     text_blocks,
 )
 from dejalog.indexer.encode import Encoder
-from dejalog.indexer.errors import DataDirectoryError
+from dejalog.indexer.errors import ConfigError, DataDirectoryError
 from dejalog.indexer.event import DeadLetter, Event, Kind, Position, TimeOrigin
 from dejalog.indexer.mask import mask_pattern
 from dejalog.indexer.quantize import dequantize_rows
 from dejalog.indexer.store.directory import DataDirectory
+from dejalog.indexer.store.environment import MAP_BYTES
 from dejalog.indexer.store.events import open_block
 from dejalog.indexer.store.view import ShardView
 
@@ -58,7 +59,7 @@ def test_a_batch_is_stored_whole(tmp_path: Path, encoder: Encoder) -> None:
         arrays = ShardView(directory.shards[0]).refresh()
         assert arrays.columns.times.tolist() == [50, 20]
         assert arrays.columns.patterns.tolist() == [0, 0]
-        assert arrays.labelsets == ((("host", "gw7"),), (("host", "gw8"),))
+        assert list(arrays.labelsets) == [(("host", "gw7"),), (("host", "gw8"),)]
         assert (arrays.counters.oldest_ns, arrays.counters.newest_ns) == (20, 50)
         assert appender.positions() == [Position("file", "1:2", 62)]
         expected = encoder.encode_patterns([mask_pattern(first.text)[0]])[0]
@@ -158,3 +159,22 @@ def test_blocks_are_bounded_in_events_and_bytes() -> None:
     assert [first for first, _ in text_blocks(many)] == [0, 512, 1024]
     large = [event("x" * 100_000, n) for n in range(3)]
     assert [first for first, _ in text_blocks(large)] == [0, 1, 2]
+
+
+def test_a_label_that_is_new_in_every_event_ends_the_shard(
+    tmp_path: Path, encoder: Encoder
+) -> None:
+    """A label such as a trace id made one label set an event, all of them kept in memory."""
+    with DataDirectory.open(tmp_path, is_writable=True) as directory:
+        appender = Appender(directory, encoder, limits=ShardLimits(labelsets_max=2))
+        for number in range(5):
+            appender.append(batch(event("ok", number, host=f"id-{number}"), end=number + 1))
+        assert [s.header.first_event for s in directory.shards] == [0, 2, 4]
+        assert len(appender._labelsets) == 1
+
+
+def test_a_shard_may_not_come_near_the_end_of_its_map() -> None:
+    """A bound on bytes above LMDB's map was taken, and the writer ended with MDB_MAP_FULL."""
+    assert ShardLimits(bytes_max=MAP_BYTES // 2).bytes_max == MAP_BYTES // 2
+    with pytest.raises(ConfigError, match=f"at most {MAP_BYTES // 2}"):
+        ShardLimits(bytes_max=MAP_BYTES // 2 + 1)

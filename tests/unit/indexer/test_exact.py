@@ -7,6 +7,7 @@ from dejalog.indexer import exact
 from dejalog.indexer.catch_up import lexical_folder
 from dejalog.indexer.exact import events_with_code, match_exact, whole_words
 from dejalog.indexer.lexical import LexicalIndex
+from dejalog.indexer.query import SearchRequest
 from dejalog.indexer.store.view import ShardView
 
 TEXTS = [
@@ -26,7 +27,7 @@ def opened(make_index):
     maker.add(TEXTS[5], is_indexed=False)
     shard = maker.directory.shards[0]
     with LexicalIndex.open(lexical_folder(shard)) as lexical, shard.snapshot() as snapshot:
-        yield ShardView(shard).refresh(), lexical, snapshot
+        yield ShardView(shard).refresh(), lexical.view(), snapshot
 
 
 @pytest.mark.parametrize(
@@ -82,3 +83,11 @@ def test_a_code_is_found_with_its_masked_and_its_kept_pieces(opened) -> None:
     found = events_with_code("blk_7503483334202473044", arrays, lexical)
     assert np.flatnonzero(found).tolist() == [1]
     assert not events_with_code("E-9999", arrays, lexical).any()
+
+
+def test_a_string_at_the_end_of_a_very_long_text_is_found(make_index) -> None:
+    """Words beyond the bound of what is indexed of one text ruled its event out."""
+    maker = make_index()
+    maker.add("filler " * 40_000 + "and the needle at last", "no such thing")
+    result = maker.searcher().search(SearchRequest('"needle at last"'))
+    assert [hit.count for hit in result.hits] == [1]

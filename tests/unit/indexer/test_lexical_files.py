@@ -36,6 +36,18 @@ def test_any_flipped_bit_of_a_file_is_noticed(folder: Path) -> None:
         assert "checksum" in file_problem(path)
 
 
+def test_a_file_of_many_chunks_is_checked_to_its_end(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dejalog.indexer.lexical_files._CHUNK_BYTES", 7)
+    path = next(folder.glob("*.term"))
+    assert file_problem(path) == ""
+    sound = path.read_bytes()
+    last = sound.rindex(b'{"version"') - 1
+    path.write_bytes(sound[:last] + bytes([sound[last] ^ 1]) + sound[last + 1 :])
+    assert "checksum" in file_problem(path)
+
+
 @pytest.mark.parametrize("size", [0, 3, 8, 40])
 def test_a_cut_file_is_noticed(folder: Path, size: int) -> None:
     path = next(folder.glob("*.idx"))

@@ -1,9 +1,11 @@
 import pytest
 
 from dejalog.indexer.terms import (
+    CUT_TERM,
     MAX_DOCUMENT_TERMS,
     MAX_QUERY_TERMS,
     MAX_TERM_CHARS,
+    MAX_TEXT_CHARS,
     document_terms,
     index_terms,
     is_code_shaped,
@@ -132,5 +134,19 @@ def test_a_blob_gives_no_term_longer_than_the_bound() -> None:
 def test_the_number_of_terms_is_bounded() -> None:
     text = " ".join(f"word{i}" for i in range(40_000))
     assert len(index_terms(text)) == MAX_DOCUMENT_TERMS
-    assert max(map(len, document_terms(text))) == MAX_DOCUMENT_TERMS
+    assert max(map(len, document_terms(text)[:2])) == MAX_DOCUMENT_TERMS
     assert len(query_terms(text)) == MAX_QUERY_TERMS
+
+
+def test_a_text_that_may_have_more_terms_says_so() -> None:
+    """Nothing told a text whose terms had been cut off from one that had no more of them."""
+    assert not document_terms("pump " * (MAX_DOCUMENT_TERMS - 1)).is_cut
+    assert document_terms("pump " * (MAX_DOCUMENT_TERMS + 1)).is_cut
+    assert document_terms("BadUserAccess/x " * (MAX_DOCUMENT_TERMS // 3)).is_cut
+    assert not document_terms("." * MAX_TEXT_CHARS).is_cut
+    assert document_terms("." * MAX_TEXT_CHARS + "end").is_cut
+
+
+def test_no_text_has_the_term_that_stands_for_a_cut() -> None:
+    for text in (CUT_TERM, "CUT", "\uff1cCUT\uff1e", "\u24d2ut"):
+        assert CUT_TERM not in index_terms(text)

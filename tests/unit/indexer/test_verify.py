@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from dejalog.indexer.append import ShardLimits
+from dejalog.indexer import verify as verification
+from dejalog.indexer.append import ShardLimits, text_blocks
 from dejalog.indexer.catch_up import lexical_folder
 from dejalog.indexer.errors import CorruptShardError, FormatError
 from dejalog.indexer.lexical import LexicalIndex
+from dejalog.indexer.mask import mask_pattern
 from dejalog.indexer.store.directory import DataDirectory
 from dejalog.indexer.verify import Report, verify
 
@@ -76,3 +78,58 @@ def test_any_flipped_byte_of_a_shard_is_found_or_harmless(filled) -> None:
     data.write_bytes(good)
     assert report_of(filled.path).is_clean
     assert found > 10
+
+
+def test_texts_of_more_events_than_there_are_columns_are_a_problem(filled) -> None:
+    """The first text without a column ended the check with IndexError."""
+    shard = filled.directory.shards[-1]
+    block = next(text_blocks([filled.event("one too many"), filled.event("and another")]))[1]
+    with shard.write() as write:
+        write.put_texts(shard.header.first_event + 4, block)
+    filled.directory.close()
+    assert [p for p in report_of(filled.path).problems if "texts of 6 events instead of 4" in p]
+
+
+def test_the_shard_after_a_damaged_one_is_not_blamed(filled) -> None:
+    """After a shard that could not be read the next one was said to begin with a wrong number."""
+    environment = filled.directory.shards[1]._environment
+    with environment.begin(write=True) as transaction:
+        transaction.delete(b"counters", db=filled.directory.shards[1]._databases[b"meta"])
+    filled.directory.close()
+    problems = report_of(filled.path).problems
+    assert len(problems) == 1
+    assert problems[0].startswith("shard 000002: ")
+
+
+def test_an_index_that_grows_meanwhile_is_clean(make_index, monkeypatch) -> None:
+    """One snapshot for a whole shard kept its writer from using any page again for minutes."""
+    maker = make_index(ShardLimits(events_max=12))
+    maker.add(*(f"fan F-{number} stopped" for number in range(10)))
+    added = []
+
+    def mask_and_append(text: str):
+        with monkeypatch.context() as undone:
+            undone.setattr(verification, "mask_pattern", mask_pattern)
+            added.append(f"pump P-{len(added)} on, line {len(added)}")
+            maker.add(maker.event(added[-1], time_ns=-len(added), labels=(("n", added[-1]),)))
+        return mask_pattern(text)
+
+    monkeypatch.setattr(verification, "mask_pattern", mask_and_append)
+    monkeypatch.setattr(verification, "BLOCKS_PER_SNAPSHOT", 1)
+    report = verify(maker.directory, is_quiet=False)
+    assert report.problems == []
+    assert report.events == 10
+    assert len(added) == 10
+
+
+def test_records_are_remembered_up_to_a_bound(monkeypatch) -> None:
+    """A digest of each event of the whole index was kept, in a set: 100 bytes an event."""
+    monkeypatch.setattr(verification, "RECORDS_MAX", 5)
+    seen = verification._Seen()
+    names = [number.to_bytes(8, "little") for number in range(20)]
+    assert seen.add_shard(b"".join(names[:4])) == []
+    assert seen.add_shard(names[9] + names[2] + names[8] + names[8]) == [1, 3]
+    assert seen.add_shard(b"") == []
+    assert seen.add_shard(names[8]) == [0]
+    assert seen.add_shard(b"".join(names[10:16])) == []
+    assert sum(map(len, seen._shards)) == 6

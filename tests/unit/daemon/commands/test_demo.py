@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from dejalog.daemon.cli import main
-from dejalog.daemon.commands.demo import QUESTIONS
+from dejalog.daemon.commands.demo import MARKER_NAME, QUESTIONS
+from dejalog.indexer.store.directory import DataDirectory
 
 
 @pytest.mark.timeout(300)
@@ -28,3 +29,23 @@ def test_the_demo_answers_its_three_questions_correctly(
     (data / "precious.txt").write_text("mine")
     assert main(["demo", "--data", str(data)]) == 3
     assert "holds something else" in capsys.readouterr().err
+
+
+def test_the_demo_does_not_touch_a_real_index(make_index, capsys) -> None:
+    """`dejalog demo --data X` removed X if it held what every data directory holds."""
+    maker = make_index()
+    maker.add("pump on")
+    maker.directory.close()
+    before = sorted(maker.path.rglob("*"))
+    assert main(["demo", "--data", str(maker.path)]) == 3
+    assert "name another directory" in capsys.readouterr().err
+    assert sorted(maker.path.rglob("*")) == before
+
+
+def test_a_demo_that_still_runs_is_not_pulled_away(tmp_path: Path, capsys) -> None:
+    """`dejalog demo` next to `dejalog demo --keep-running` removed the files under the daemon."""
+    (tmp_path / MARKER_NAME).write_text("")
+    with DataDirectory.open(tmp_path, is_writable=True):
+        assert main(["demo", "--data", str(tmp_path)]) == 3
+        assert "being written" in capsys.readouterr().err
+        assert (tmp_path / "manifest.json").is_file()

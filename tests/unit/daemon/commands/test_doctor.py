@@ -3,6 +3,8 @@ from __future__ import annotations
 import socket
 from pathlib import Path
 
+import pytest
+
 from dejalog.daemon.cli import main
 
 
@@ -57,3 +59,14 @@ def test_an_index_is_counted(make_index, capsys) -> None:
     level, text = findings(capsys)["index"]
     assert level == "ok"
     assert text.startswith("2 events, 2 patterns, 1 shards")
+
+
+@pytest.mark.parametrize("listen", ["localhost", "127.0.0.1:99999", "127.0.0.1:", "0.0.0.0:7040"])
+def test_an_address_that_cannot_be_served_is_a_failed_check(tmp_path, capsys, listen: str) -> None:
+    """listen = "localhost" ended the doctor with ValueError, and port 99999 with OverflowError."""
+    arguments = ["doctor", "--data", str(tmp_path / "data"), "--set", f"server.listen={listen}"]
+    assert main(arguments) == 3
+    found = findings(capsys)
+    assert found["ports"][0] == "fail"
+    assert listen in found["ports"][1]
+    assert "index" in found

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from dejalog.indexer.errors import DataDirectoryError
+from dejalog.indexer.errors import CorruptShardError, DataDirectoryError
 from dejalog.indexer.event import Position
 from dejalog.indexer.store.directory import DataDirectory, is_being_written
-from dejalog.indexer.store.shard import new_header
+from dejalog.indexer.store.layout import FORMAT_VERSION
+from dejalog.indexer.store.manifest import Manifest, write_manifest
+from dejalog.indexer.store.shard import Shard, new_header
 
 
 @dataclass(frozen=True)
@@ -109,3 +111,77 @@ def test_a_place_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(DataDirectoryError, match="cannot make"):
         DataDirectory.open(tmp_path / "file" / "data", is_writable=True)
+
+
+@pytest.mark.parametrize("is_writable", [True, False])
+def test_shards_without_a_manifest_are_kept(tmp_path: Path, is_writable: bool) -> None:
+    """With manifest.json lost, the next writer took all shards for leftovers and removed them."""
+    with DataDirectory.open(tmp_path, is_writable=True) as directory:
+        directory.add_shard(header(Numbers(1)), [])
+    manifest = (tmp_path / "manifest.json").read_bytes()
+    (tmp_path / "manifest.json").unlink()
+    with pytest.raises(DataDirectoryError, match=r"restore manifest\.json .* or move .*shards"):
+        DataDirectory.open(tmp_path, is_writable=is_writable)
+    (tmp_path / "manifest.json").write_bytes(manifest)
+    with DataDirectory.open(tmp_path, is_writable=is_writable) as directory:
+        assert [shard.header.shard for shard in directory.shards] == [1]
+
+
+def test_a_plain_file_between_the_shards_is_removed(tmp_path: Path) -> None:
+    """A .DS_Store or a link there ended the start with NotADirectoryError."""
+    with DataDirectory.open(tmp_path, is_writable=True):
+        pass
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "shards" / ".DS_Store").write_text("x")
+    (tmp_path / "shards" / "link").symlink_to(tmp_path / "kept")
+    with DataDirectory.open(tmp_path, is_writable=True):
+        assert not list((tmp_path / "shards").iterdir())
+    assert (tmp_path / "kept").is_dir()
+
+
+def test_a_refresh_that_failed_is_done_again(tmp_path: Path) -> None:
+    """The manifest counted as read before its shards were open, so that after one failure (too
+    many open files) a new shard was never seen."""
+    with DataDirectory.open(tmp_path, is_writable=True) as writer:
+        writer.add_shard(header(Numbers(1)), [])
+    with DataDirectory.open(tmp_path, is_writable=False) as reader:
+        for number in (2, 3):
+            Shard.create(tmp_path / "shards" / f"{number:06d}", header(Numbers(number)), []).close()
+        write_manifest(tmp_path, Manifest(FORMAT_VERSION, (1, 2, 3)))
+        data = tmp_path / "shards" / "000003" / "data.mdb"
+        data.rename(tmp_path / "elsewhere")
+        for _ in range(2):
+            with pytest.raises(CorruptShardError, match="missing"):
+                reader.refresh()
+            assert [shard.header.shard for shard in reader.shards] == [1]
+        (tmp_path / "elsewhere").rename(data)
+        reader.refresh()
+        assert [shard.header.shard for shard in reader.shards] == [1, 2, 3]
+
+
+def test_many_shards_fit_into_a_small_address_space(tmp_path: Path) -> None:
+    """Each shard mapped 64 GiB, so that a board with 39-bit addresses could open seven."""
+    script = f"""
+import resource
+from pathlib import Path
+from dejalog.indexer.store.directory import DataDirectory
+from dejalog.indexer.store.shard import new_header
+names = dict(created_ns=1, first_event=0, first_dead_letter=0, encoder_fingerprint="m")
+names.update(mask_version=1, dim=4, pooled_dim=2)
+resource.setrlimit(resource.RLIMIT_AS, (40 << 30, 40 << 30))
+path = Path({str(tmp_path)!r})
+with DataDirectory.open(path, is_writable=True) as writer:
+    writer.add_shard(new_header(shard=1, **names), [])
+    for number in range(2, 13):
+        writer.add_shard(new_header(shard=number, **names), [])
+for is_writable in (True, False):
+    with DataDirectory.open(path, is_writable=is_writable) as directory:
+        for shard in directory.shards:
+            with shard.snapshot() as snapshot:
+                assert snapshot.header().shard == shard.header.shard
+        print(len(directory.shards))
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert result.stdout == "12\n12\n", result.stderr

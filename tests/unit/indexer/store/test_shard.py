@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dejalog.indexer.errors import CorruptShardError
+from dejalog.indexer.errors import CorruptShardError, StorageError
 from dejalog.indexer.event import DeadLetter, Position
+from dejalog.indexer.store.environment import MAP_BYTES
 from dejalog.indexer.store.layout import Counters, TextBlock, Vectors, digest
 from dejalog.indexer.store.shard import Shard, new_header
 
@@ -176,3 +177,43 @@ except StorageError as error:
         [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert result.returncode == 7, result.stderr
+
+
+def test_a_map_that_has_become_too_large_shrinks_under_no_snapshot(shard: Shard) -> None:
+    """LMDB replaces a map without asking; what a snapshot reads would be gone (SIGSEGV)."""
+    with shard.snapshot() as snapshot:
+        shard.finish()
+        assert shard._environment.info()["map_size"] == MAP_BYTES
+        assert len(snapshot.positions()) == 2
+    assert shard._environment.info()["map_size"] < 100 << 20
+    with shard.snapshot() as snapshot:
+        assert len(snapshot.positions()) == 2
+
+
+def test_a_shard_that_is_closed_under_a_snapshot_is_read_to_the_end(shard: Shard) -> None:
+    """At the end of a process the directory was closed under a search that still ran."""
+    with shard.snapshot() as snapshot:
+        shard.close()
+        assert len(snapshot.positions()) == 2
+    with pytest.raises(StorageError, match="closed"), shard.snapshot():
+        pass
+
+
+def test_a_killed_reader_does_not_make_the_shard_grow(shard: Shard, tmp_path: Path) -> None:
+    """LMDB keeps every page that a reader's slot might see, and a killed one leaves its slot."""
+    script = f"""
+import os
+from pathlib import Path
+from dejalog.indexer.store.shard import Shard
+shard = Shard.open(Path({str(tmp_path / "000001")!r}), is_writable=False)
+with shard.snapshot():
+    os.kill(os.getpid(), 9)
+"""
+    subprocess.run([sys.executable, "-c", script], check=False)
+    sizes = []
+    for number in range(1, 501):
+        with shard.write() as write:
+            write.put_positions([Position("file", "1:2", number, "x" * 20_000)])
+        if number in (200, 500):
+            sizes.append(shard.bytes_on_disk())
+    assert sizes[1] < sizes[0] * 1.1

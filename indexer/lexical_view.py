@@ -1,0 +1,160 @@
+"""One state of a shard's lexical index, for the length of one search.
+
+A view never changes, whatever is committed, refreshed or deleted meanwhile: a search that takes
+all its answers from one view cannot meet an event whose pattern it cannot find.
+
+1. Events below `events_indexed` have their patterns below `patterns_indexed` (lexical.py).
+2. A text too long to be indexed whole has the term `CUT_TERM`, which no query can ask for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import tantivy
+from numpy.typing import NDArray
+
+from dejalog.indexer.lexical_files import damage_as_error
+from dejalog.indexer.terms import CUT_TERM, FORM_WEIGHT, QueryTerm
+
+#: Ids fetched at a time: tantivy's results are Python objects of about 150 bytes each.
+_PAGE_IDS = 65_536
+
+
+class LexicalHits(NamedTuple):
+    """Ids int64[n] and BM25 scores float32[n], best first; equal scores by growing id."""
+
+    ids: NDArray[np.int64]
+    scores: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentsView:
+    """One commit of one tantivy index, and the watermark that its documents reach up to."""
+
+    path: Path
+    schema: tantivy.Schema
+    searcher: tantivy.Searcher
+    watermark: int
+
+    def rank(self, terms: Sequence[QueryTerm], limit: int) -> LexicalHits:
+        """Return the best `limit` documents that have any of the terms."""
+        query = tantivy.Query.boolean_query(
+            [(tantivy.Occur.Should, part) for term in terms for part in self._weighted(term)]
+        )
+        searcher = self.searcher
+        with damage_as_error(self.path):
+            # A limit of zero panics, and a huge one is allocated at once.
+            limit = min(limit, max(1, searcher.num_docs))
+            hits = searcher.search(query, limit, count=False).hits
+            ids = searcher.fast_field_values("id", [address for _, address in hits])
+        found = np.array(ids, np.int64)
+        scores = np.array([score for score, _ in hits], np.float32)
+        order = np.lexsort((found, -scores))
+        return LexicalHits(found[order], scores[order])
+
+    def with_all(self, terms: Sequence[str]) -> NDArray[np.int64]:
+        """Return the ids int64[n], growing, of the documents with every term; of all for none."""
+        must = [(tantivy.Occur.Must, self._either(term)) for term in terms]
+        pages: list[NDArray[np.int64]] = []
+        start = 0
+        while not pages or len(pages[-1]) == _PAGE_IDS:  # A page at a time bounds the memory.
+            number = tantivy.FieldType.Unsigned
+            rest = tantivy.Query.range_query(self.schema, "id", number, lower_bound=start)
+            query = tantivy.Query.boolean_query([*must, (tantivy.Occur.Must, rest)])
+            with damage_as_error(self.path):
+                hits = self.searcher.search(
+                    query, _PAGE_IDS, count=False, order_by_field="id", order=tantivy.Order.Asc
+                ).hits
+            pages.append(np.array([found for found, _ in hits], np.int64))
+            start = int(pages[-1][-1]) + 1 if hits else 0
+        return np.concatenate(pages)
+
+    def _weighted(self, term: QueryTerm) -> Iterator[tantivy.Query]:
+        is_word = term.weight >= 1
+        if is_word:
+            yield self._term("words", term.text)
+        weight = FORM_WEIGHT if is_word else term.weight
+        yield tantivy.Query.boost_query(self._term("forms", term.text), weight)
+
+    def _either(self, term: str) -> tantivy.Query:
+        fields = (self._term("words", term), self._term("forms", term))
+        return tantivy.Query.boolean_query([(tantivy.Occur.Should, field) for field in fields])
+
+    def _term(self, field: str, term: str) -> tantivy.Query:
+        return tantivy.Query.term_query(self.schema, field, term, index_option="freq")
+
+
+@dataclass(frozen=True, slots=True)
+class LexicalView:
+    """Both indexes as one search sees them; without any, an index that has nothing.
+
+    Safe to use from several threads. Reading raises CorruptShardError where the index is damaged.
+    """
+
+    patterns: DocumentsView | None = None
+    events: DocumentsView | None = None
+
+    @property
+    def patterns_indexed(self) -> int:
+        """The watermark: all patterns below this id are in the view."""
+        return self.patterns.watermark if self.patterns else 0
+
+    @property
+    def events_indexed(self) -> int:
+        """The watermark: all events below this id, and their patterns, are in the view."""
+        return self.events.watermark if self.events else 0
+
+    def rank_patterns(self, terms: Sequence[QueryTerm], *, limit: int) -> LexicalHits:
+        """Return the best `limit` patterns that have any of the terms."""
+        return _rank(self.patterns, terms, limit)
+
+    def rank_events(self, terms: Sequence[QueryTerm], *, limit: int) -> LexicalHits:
+        """Return the best `limit` events whose values have any of the terms."""
+        return _rank(self.events, terms, limit)
+
+    def patterns_with(self, term: str) -> NDArray[np.int64]:
+        """Return the ids int64[n], growing, of all patterns that have the term in any form."""
+        return self.patterns_with_all([term])
+
+    def events_with(self, term: str) -> NDArray[np.int64]:
+        """Return the ids int64[n], growing, of all events whose values have the term."""
+        return self.events_with_all([term])
+
+    def patterns_with_all(self, terms: Sequence[str]) -> NDArray[np.int64]:
+        """Return the ids int64[n], growing, of all patterns that have every term; none for none."""
+        return _with_all(self.patterns, terms)
+
+    def events_with_all(self, terms: Sequence[str]) -> NDArray[np.int64]:
+        """Return the ids int64[n], growing, of all events that have every term; none for none."""
+        return _with_all(self.events, terms)
+
+    def cut_patterns(self) -> NDArray[np.int64]:
+        """Return the ids int64[n], growing, of the patterns that may have terms not indexed."""
+        return self.patterns_with(CUT_TERM)
+
+    def cut_events(self) -> NDArray[np.int64]:
+        """Return the ids int64[n], growing, of the events whose values were too long likewise."""
+        return self.events_with(CUT_TERM)
+
+
+def _rank(documents: DocumentsView | None, terms: Sequence[QueryTerm], limit: int) -> LexicalHits:
+    sound = [term for term in terms if _is_storable(term.text)]
+    if documents is None or not sound or limit < 1:
+        return LexicalHits(np.empty(0, np.int64), np.empty(0, np.float32))
+    return documents.rank(sound, limit)
+
+
+def _with_all(documents: DocumentsView | None, terms: Sequence[str]) -> NDArray[np.int64]:
+    if documents is None or not terms or not all(map(_is_storable, terms)):
+        return np.empty(0, np.int64)
+    return documents.with_all(terms)
+
+
+def _is_storable(term: str) -> bool:
+    """Whether a document could have this term: lone surrogates have no place in UTF-8."""
+    return term.isascii() or term.encode(errors="ignore").decode() == term

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dejalog.indexer.errors import CorruptShardError
+from dejalog.indexer.store.environment import (
+    MAP_BYTES,
+    SHARD_BYTES_MAX,
+    open_environment,
+    rolled_map_bytes,
+)
+
+
+def test_a_map_has_room_for_twice_the_largest_shard() -> None:
+    assert 2 * SHARD_BYTES_MAX <= MAP_BYTES
+
+
+@pytest.mark.parametrize("size", [0, 1, (16 << 20) - 1, 16 << 20, (16 << 20) + 1])
+def test_the_map_of_a_file_is_larger_than_the_file(tmp_path: Path, size: int) -> None:
+    with (tmp_path / "data.mdb").open("wb") as file:
+        file.truncate(size)
+    assert size < rolled_map_bytes(tmp_path) <= size + (16 << 20)
+
+
+def test_too_little_address_space_is_not_called_damage(tmp_path: Path) -> None:
+    """With 'ulimit -v' or small addresses a good shard was said to be damaged."""
+    open_environment(tmp_path, is_writable=True, map_bytes=MAP_BYTES).close()
+    script = f"""
+import resource
+from pathlib import Path
+from dejalog.indexer.errors import StorageError
+from dejalog.indexer.store.environment import MAP_BYTES, open_environment
+resource.setrlimit(resource.RLIMIT_AS, (8 << 30, 8 << 30))
+try:
+    open_environment(Path({str(tmp_path)!r}), is_writable=False, map_bytes=MAP_BYTES)
+except StorageError as error:
+    print(error)
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert f"no {MAP_BYTES >> 20} MiB of address space" in result.stdout, result.stderr
+
+
+def test_a_page_count_that_nothing_can_hold_is_damage(tmp_path: Path) -> None:
+    open_environment(tmp_path, is_writable=True, map_bytes=MAP_BYTES).close()
+    data = bytearray((tmp_path / "data.mdb").read_bytes())
+    for page in range(2):
+        # A meta page's header, its magic, version, address and map size, and two tree roots.
+        at = page * resource.getpagesize() + 16 + 24 + 2 * 48
+        data[at : at + 8] = (1 << 40).to_bytes(8, sys.byteorder)
+    (tmp_path / "data.mdb").write_bytes(data)
+    with pytest.raises(CorruptShardError, match="cannot open"):
+        open_environment(tmp_path, is_writable=False, map_bytes=MAP_BYTES)
