@@ -82,9 +82,7 @@ def score(task: Task, encoder: Encoder) -> list[Scored]:
         index_task(task, directory, encoder, Settings())
         searcher = Searcher(directory, encoder)
         try:
-            return [
-                score_query(task, query.id, query.text, searcher) for query in task.queries
-            ]
+            return [score_query(task, query.id, query.text, searcher) for query in task.queries]
         finally:
             searcher.close()
 
