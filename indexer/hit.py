@@ -35,7 +35,7 @@ class Scores:
     """How a hit's total came about.
 
     `semantic` is MaxSim per query token, `pooled` the cosine of the pooled vectors, `lexical`
-    BM25 as a share of the query's best, `exact` the share of code-shaped query tokens found.
+    BM25 as a share of the query's best, `exact` how much of the query is rare codes found here.
     """
 
     total: float
