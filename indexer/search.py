@@ -66,11 +66,9 @@ class Searcher:
         nothing was searched in time.
         """
         started = time.monotonic()
-        shards = self._shards()
-        states = [shard.view.refresh() for shard in shards]
-        question = self._understand(request, states)
+        question, shards = self._prepare(request)
         matches: list[ShardMatch] = []
-        for shard, state in zip(shards, states, strict=True):
+        for shard, state in shards:
             is_late = deadline is not None and time.monotonic() > deadline
             if is_late or (stop is not None and stop.is_set()):
                 break
@@ -89,10 +87,8 @@ class Searcher:
 
     def match(self, request: SearchRequest) -> list[ShardMatch]:
         """Returns every shard's channels, before they are fused; for measuring."""
-        shards = self._shards()
-        states = [shard.view.refresh() for shard in shards]
-        question = self._understand(request, states)
-        return [_match(question, *each) for each in zip(shards, states, strict=True)]
+        question, shards = self._prepare(request)
+        return [_match(question, shard, state) for shard, state in shards]
 
     def states(self) -> list[ShardArrays]:
         """The newest state of every shard, oldest shard first."""
@@ -117,6 +113,13 @@ class Searcher:
             lexical = LexicalIndex.open(lexical_folder(shard))
             self._open[number] = _OpenShard(ShardView(shard), lexical, Lock())
         return self._open[number]
+
+    def _prepare(
+        self, request: SearchRequest
+    ) -> tuple[Question, list[tuple[_OpenShard, ShardArrays]]]:
+        """The request, understood, and every shard with the state that it is asked of."""
+        shards = [(shard, shard.view.refresh()) for shard in self._shards()]
+        return self._understand(request, [state for _, state in shards]), shards
 
     def _understand(self, request: SearchRequest, states: Sequence[ShardArrays]) -> Question:
         query = parse_query(request, label_names(states))

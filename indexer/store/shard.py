@@ -254,10 +254,6 @@ class Snapshot:
         for key, value in self._walk(b"dead_letters"):
             yield layout.number_of(key), layout.unseal_struct(value, DeadLetter)
 
-    def entries(self, database: bytes) -> int:
-        """How many keys a database has."""
-        return int(self._transaction.stat(self._databases[database])["entries"])
-
     def _get(self, database: bytes, key: bytes) -> bytes | None:
         value = self._transaction.get(key, db=self._databases[database])
         return None if value is None else bytes(value)
