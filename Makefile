@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 NATIVE_SOURCES := $(wildcard indexer/kernel/*.cpp indexer/kernel/*.hpp indexer/kernel/CMakeLists.txt)
 
-.PHONY: demo test check fmt proto bundle sample clean
+.PHONY: demo test check fmt proto bundle sample peers clean
 
 demo: $(VENV)/runtime.stamp  ## index real logs and notes, and ask three questions
 	$(BIN)/dejalog demo
@@ -28,6 +28,14 @@ proto: $(VENV)/dev.stamp  ## make the committed stubs anew
 
 bundle: $(VENV)/dev.stamp  ## make the default model bundle anew (downloads the weights)
 	$(BIN)/python training/make_default_bundle.py
+
+peers:  ## what bench.build and bench.search compare with, in a venv of its own (6 GB)
+	$(MAKE) VENV=.venv-peers .venv-peers/peers.stamp
+
+# Reached with VENV=.venv-peers, so that dejalog itself is installed there by the same rules.
+.venv-peers/peers.stamp: $(VENV)/runtime.stamp bench/peers-requirements.txt
+	$(BIN)/python -m pip install --quiet --requirement bench/peers-requirements.txt
+	@touch $@
 
 clean:
 	rm -rf $(VENV) build dist demo-data

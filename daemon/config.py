@@ -21,8 +21,10 @@ import msgspec
 from dejalog.daemon.pipeline import PipelineSettings
 from dejalog.daemon.server import ServerSettings
 from dejalog.indexer.append import ShardLimits
+from dejalog.indexer.compact import CompactRules
 from dejalog.indexer.decode import DecodeSettings
 from dejalog.indexer.errors import ConfigError
+from dejalog.indexer.plan import RetainRules
 from dejalog.indexer.store.environment import SHARD_BYTES_MAX
 
 ENVIRONMENT_PREFIX = "DEJALOG_"
@@ -33,9 +35,17 @@ CONFIG_PATHS = (Path("dejalog.toml"), Path("/etc/dejalog/dejalog.toml"))
 
 #: The least value of a number, where it is not 1; it is 0 only where that has a meaning.
 LEAST: Mapping[str, float] = {
+    "compact.expired_share_min": 0.01,
+    "compact.merge_factor": 2,
+    "compact.originals_bytes_max": 0,
+    "compact.threads": 0,
+    "compact.write_bytes_per_s": 0,
     "data.disk_free_bytes_min": 0,
     "encoder.threads": 0,
     "ingest.flush_interval_s": 0.001,
+    "retain.age_max_s": 0,
+    "retain.bytes_max": 0,
+    "retain.disk_free_percent_min": 0,
     "server.search_queue_max": 0,
     "server.search_timeout_s": 0.01,
     "server.stop_grace_s": 0,
@@ -49,8 +59,13 @@ _SECONDS_MAX = 10 * 366 * 24 * 3600
 
 #: The greatest value of a number, where there is one.
 MOST: Mapping[str, float] = {
+    "compact.bits": 4,
+    "compact.expired_share_min": 1,
+    "compact.interval_s": _SECONDS_MAX,
     "decode.future_skew_s": _SECONDS_MAX,
     "ingest.flush_interval_s": _SECONDS_MAX,
+    "retain.age_max_s": _SECONDS_MAX,
+    "retain.disk_free_percent_min": 99,
     "server.message_bytes_max": _INT32_MAX,
     "server.rpcs_max": _INT32_MAX,
     "server.search_timeout_s": _SECONDS_MAX,
@@ -90,6 +105,16 @@ class SourcesSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class CompactSettings(CompactRules):
+    """How shards are compacted, and whether and how often the daemon does it. 0 threads: one per
+    core.
+    """
+
+    enabled: bool = True
+    interval_s: float = 300.0
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Everything that can be set; a section is what the part that it configures takes."""
 
@@ -99,6 +124,8 @@ class Settings:
     decode: DecodeSettings = field(default_factory=DecodeSettings)
     ingest: PipelineSettings = field(default_factory=PipelineSettings)
     shard: ShardLimits = field(default_factory=ShardLimits)
+    compact: CompactSettings = field(default_factory=CompactSettings)
+    retain: RetainRules = field(default_factory=RetainRules)
     server: ServerSettings = field(default_factory=ServerSettings)
 
 

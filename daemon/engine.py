@@ -15,13 +15,17 @@ from dejalog.daemon.config import Settings
 from dejalog.daemon.lexical_worker import LexicalWorker
 from dejalog.indexer.append import Appender
 from dejalog.indexer.catch_up import lexical_folder
+from dejalog.indexer.compact import CompactRules
 from dejalog.indexer.decode import Decoder
 from dejalog.indexer.encode import Encoder
-from dejalog.indexer.errors import StorageError
+from dejalog.indexer.errors import CorruptShardError, StorageError
 from dejalog.indexer.lexical import LexicalIndex
 from dejalog.indexer.search import Searcher
 from dejalog.indexer.status import IndexStatus
 from dejalog.indexer.store.directory import DataDirectory
+from dejalog.indexer.store.layout import Counters
+from dejalog.indexer.store.manifest import Tier
+from dejalog.indexer.store.shard import Shard
 
 
 def data_path(settings: Settings) -> Path:
@@ -34,6 +38,11 @@ def open_encoder(settings: Settings) -> Encoder:
     bundle = settings.encoder.bundle
     threads = settings.encoder.threads or os.cpu_count() or 1
     return Encoder.load(Path(bundle).expanduser() if bundle else None, threads=threads)
+
+
+def compact_rules(settings: Settings) -> CompactRules:
+    """What compaction is told, with the number of threads resolved."""
+    return replace(settings.compact, threads=settings.compact.threads or os.cpu_count() or 1)
 
 
 def open_decoder(settings: Settings, encoding: str | None = None) -> Decoder:
@@ -76,12 +85,10 @@ def index_status(
     """Adds up what all shards say of themselves."""
     directory.refresh()
     shards = directory.shards
-    counters = []
-    for shard in shards:
-        with shard.snapshot() as snapshot:
-            counters.append(snapshot.counters())
-    filled = [c for c in counters if c.events]
-    events, patterns = sum(c.events for c in counters), sum(c.patterns for c in counters)
+    counters = [each for shard in shards if (each := read_counters(directory, shard)) is not None]
+    filled = [c for c in counters if c.events > c.deleted]
+    events = sum(c.events - c.deleted for c in counters)
+    patterns = sum(c.patterns for c in counters)
     return IndexStatus(
         data_directory=str(directory.path),
         version=version("dejalog"),
@@ -98,6 +105,23 @@ def index_status(
         ingest_rate=ingest_rate,
         pattern_hit_ratio=1 - patterns / events if events else 0.0,
     )
+
+
+def read_counters(directory: DataDirectory, shard: Shard) -> Counters | None:
+    """Returns what a shard counts, or None if it has been replaced or removed meanwhile."""
+    try:
+        with shard.snapshot() as snapshot:
+            return snapshot.counters()
+    except (CorruptShardError, StorageError):
+        if is_listed(directory, shard):
+            raise
+        return None
+
+
+def is_listed(directory: DataDirectory, shard: Shard) -> bool:
+    """Whether the newest manifest still names the shard."""
+    directory.refresh()
+    return shard.header.shard in directory.manifest.numbers
 
 
 class RateMeter:
@@ -128,11 +152,15 @@ def lexical_lag(directory: DataDirectory) -> int:
     """Committed events that the lexical index on disk does not have yet."""
     lag = 0
     for shard in directory.shards:
-        with shard.snapshot() as snapshot:
-            events = snapshot.counters().events
+        # A compacted shard comes with its word index.
+        counters = read_counters(directory, shard) if shard.tier is Tier.FRESH else None
+        if counters is None:
+            continue
         index = LexicalIndex.open(lexical_folder(shard))
-        lag += max(0, events - max(0, index.events_indexed - shard.header.first_event))
+        missing = counters.events - max(0, index.events_indexed - shard.header.first_event)
         index.close()
+        if missing > 0 and is_listed(directory, shard):
+            lag += missing
     return lag
 
 

@@ -5,6 +5,7 @@ A task is a folder with `corpus.jsonl` (`_id`, `text`, `title`), `queries.jsonl`
 indexed as one note into a temporary data directory. Hits are patterns; their events, in the order
 in which search shows them, are the ranked documents, so documents that share a pattern stay
 separate. A document whose id is that of the query behind `q_` is the query itself and left out.
+A task is searched while its shard is fresh, after that shard was compacted, or both.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from __future__ import annotations
 import csv
 import tempfile
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,6 +25,7 @@ from dejalog.daemon.lexical_worker import LexicalWorker
 from dejalog.daemon.pipeline import Pipeline
 from dejalog.daemon.sources.source import Positions, Progress
 from dejalog.indexer.append import Appender
+from dejalog.indexer.compact import CompactRules, compact_directory
 from dejalog.indexer.decode import Decoder, DecodeSettings
 from dejalog.indexer.encode import Encoder
 from dejalog.indexer.errors import DejalogError
@@ -31,6 +33,7 @@ from dejalog.indexer.event import Position, Record
 from dejalog.indexer.query import Mode, SearchRequest
 from dejalog.indexer.search import Searcher
 from dejalog.indexer.store.directory import DataDirectory
+from dejalog.indexer.store.manifest import Tier
 
 #: Deep enough for recall@100.
 RANKED_MAX = 100
@@ -67,11 +70,12 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One task's figures; `seconds` is the time that searching took."""
+    """One task's figures; `seconds` is the time that searching took, `bits` is 0 if fresh."""
 
     task: str
     mode: str
     tier: str
+    bits: int
     ndcg_at_10: float
     mrr_at_10: float
     recall_at_100: float
@@ -97,19 +101,39 @@ def read_task(folder: Path) -> Task:
 
 
 def evaluate(
-    task: Task, modes: Sequence[Mode], encoder: Encoder, settings: Settings
-) -> list[Outcome]:
-    """Indexes the task's documents and returns one outcome per mode."""
+    task: Task,
+    modes: Sequence[Mode],
+    encoder: Encoder,
+    settings: Settings,
+    tiers: Sequence[Tier] = (Tier.FRESH,),
+) -> Iterator[Outcome]:
+    """Indexes the task's documents once and yields one outcome per tier and mode, fresh first."""
     with (
         tempfile.TemporaryDirectory(prefix="dejalog-eval-") as folder,
         DataDirectory.open(Path(folder), is_writable=True) as directory,
     ):
         index_task(task, directory, encoder, settings)
-        searcher = Searcher(directory, encoder)
-        try:
-            return [_measure(task, mode, searcher) for mode in modes]
-        finally:
-            searcher.close()
+        for tier in (tier for tier in Tier if tier in tiers):
+            bits = 0
+            if tier is Tier.COMPACTED:
+                bits = settings.compact.bits
+                compact_task(directory, encoder, settings)
+            searcher = Searcher(directory, encoder)
+            try:
+                for mode in modes:
+                    yield _measure(task, mode, searcher, tier=tier, bits=bits)
+            finally:
+                searcher.close()
+
+
+def compact_task(directory: DataDirectory, encoder: Encoder, settings: Settings) -> None:
+    """Compacts everything that the task's documents are in."""
+    Appender(directory, encoder, limits=settings.shard).seal()
+    rules: CompactRules = replace(settings.compact, write_bytes_per_s=0)
+    compact_directory(directory, lambda: encoder, rules)
+    fresh = [shard for shard in directory.shards[:-1] if shard.tier is Tier.FRESH]
+    if fresh:
+        raise EvaluationError(f"{fresh[0].path} was not compacted")
 
 
 def index_task(task: Task, directory: DataDirectory, encoder: Encoder, settings: Settings) -> None:
@@ -131,7 +155,7 @@ def index_task(task: Task, directory: DataDirectory, encoder: Encoder, settings:
         raise EvaluationError(f"{task.name}: {totals.events} events of {len(task.documents)} texts")
 
 
-def _measure(task: Task, mode: Mode, searcher: Searcher) -> Outcome:
+def _measure(task: Task, mode: Mode, searcher: Searcher, *, tier: Tier, bits: int) -> Outcome:
     started = time.perf_counter()
     run = {query.id: _ranked(task, query, mode, searcher) for query in task.queries}
     seconds = time.perf_counter() - started
@@ -139,7 +163,8 @@ def _measure(task: Task, mode: Mode, searcher: Searcher) -> Outcome:
     return Outcome(
         task=task.name,
         mode=mode.value,
-        tier="fresh",
+        tier=tier.value,
+        bits=bits,
         ndcg_at_10=figures["nDCG@10"],
         mrr_at_10=figures["RR@10"],
         recall_at_100=figures["R@100"],

@@ -6,18 +6,23 @@ from collections.abc import Callable
 from pathlib import Path
 from threading import Event as Flag
 from threading import Thread
+from typing import TypeVar
 
 from dejalog.indexer.catch_up import catch_up, lexical_folder
-from dejalog.indexer.errors import CorruptShardError
+from dejalog.indexer.errors import CorruptShardError, DejalogError
 from dejalog.indexer.lexical import LexicalIndex
 from dejalog.indexer.store.directory import DataDirectory
+from dejalog.indexer.store.manifest import Tier
 from dejalog.indexer.store.shard import Shard
+
+T = TypeVar("T")
 
 
 class LexicalWorker:
     """Follows the data directory's shards; the one writer of their lexical indexes.
 
-    `on_failure` is called from the thread if it has to end early.
+    A shard that another process has replaced or removed meanwhile is no fault. `on_failure` is
+    called from the thread if it has to end early.
     """
 
     def __init__(
@@ -35,7 +40,7 @@ class LexicalWorker:
     def start(self) -> None:
         """Checks every index, then begins with whatever a crash or damage has left undone."""
         for shard in self._directory.shards:
-            self._index(shard)
+            self._unless_gone(shard, self._index)
         self._thread.start()
 
     def notify(self) -> None:
@@ -52,10 +57,11 @@ class LexicalWorker:
         """Committed events that are not in the lexical index yet."""
         lag = 0
         for shard in self._directory.shards:
-            first = shard.header.first_event
-            with shard.snapshot() as snapshot:
-                events = snapshot.counters().events
-            lag += max(0, first + events - self._reached.get(shard.header.shard, first))
+            first, number = shard.header.first_event, shard.header.shard
+            if shard.tier is Tier.COMPACTED and number not in self._reached:
+                continue  # It came with a complete index, which has yet to be looked at.
+            events = self._unless_gone(shard, _count_events) or 0
+            lag += max(0, first + events - self._reached.get(number, first))
         return lag
 
     def _run(self) -> None:
@@ -75,24 +81,54 @@ class LexicalWorker:
 
     def _catch_up(self) -> None:
         shards = self._directory.shards
+        self._forget({shard.header.shard for shard in shards})
         for shard in shards:
-            number = shard.header.shard
-            if number in self._complete:
-                continue
-            index = self._index(shard)
-            while catch_up(shard, index):
-                self._reached[number] = index.events_indexed
+            if shard.header.shard not in self._complete:
+                self._unless_gone(shard, self._follow)
+                if shard is not shards[-1]:
+                    self._leave(shard)
+
+    def _follow(self, shard: Shard) -> None:
+        number = shard.header.shard
+        index = self._index(shard)
+        while catch_up(shard, index):
             self._reached[number] = index.events_indexed
-            if shard is not shards[-1]:
-                # Nothing will be added any more, and an open index holds threads.
+        self._reached[number] = index.events_indexed
+
+    def _leave(self, shard: Shard) -> None:
+        """Nothing will be added any more, and an open index holds threads."""
+        number = shard.header.shard
+        if number in self._open:
+            self._open.pop(number).close()
+        self._complete.add(number)
+
+    def _forget(self, listed: set[int]) -> None:
+        for number in self._reached.keys() - listed:
+            del self._reached[number]
+            if number in self._open:
                 self._open.pop(number).close()
-                self._complete.add(number)
+        self._complete &= listed
+
+    def _unless_gone(self, shard: Shard, work: Callable[[Shard], T]) -> T | None:
+        """Does the work, or returns None if the shard has been replaced or removed meanwhile."""
+        try:
+            return work(shard)
+        except (DejalogError, OSError):
+            self._directory.refresh()
+            if shard.header.shard in self._directory.manifest.numbers:
+                raise
+            return None
 
     def _index(self, shard: Shard) -> LexicalIndex:
         number = shard.header.shard
         if number not in self._open:
             self._open[number] = open_lexical(shard)
         return self._open[number]
+
+
+def _count_events(shard: Shard) -> int:
+    with shard.snapshot() as snapshot:
+        return snapshot.counters().events
 
 
 def open_lexical(shard: Shard) -> LexicalIndex:

@@ -95,6 +95,7 @@ def result_to_message(
         shards_searched=result.shards_searched,
         elapsed_s=result.elapsed_s,
         is_partial=result.is_partial,
+        damaged_shards=result.damaged_shards,
     )
     if sum(_least_bytes(hit, _FULL) for hit in result.hits) <= bytes_max:
         messages = [_hit_to_message(hit, _FULL) for hit in result.hits]
@@ -119,6 +120,7 @@ def result_from_message(message: search_pb2.SearchResponse) -> SearchResult:
         shards_searched=message.shards_searched,
         elapsed_s=message.elapsed_s,
         is_partial=message.is_partial,
+        damaged_shards=tuple(message.damaged_shards),
     )
 
 

@@ -1,4 +1,4 @@
-"""The whole daemon in one process: sources, writer, word index, gRPC servers.
+"""The whole daemon in one process: sources, writer, word index, gRPC servers, scheduler.
 
 The event loop serves gRPC only; every source has a pipeline of two threads, and searches run in
 a pool. The first fault of storage, encoder or word index ends the process with its message: the
@@ -25,6 +25,7 @@ from dejalog.daemon.engine import (
 )
 from dejalog.daemon.lexical_worker import LexicalWorker
 from dejalog.daemon.pipeline import Pipeline, Totals
+from dejalog.daemon.schedule import Scheduler
 from dejalog.daemon.server import Server
 from dejalog.daemon.sources.files import FileSource
 from dejalog.daemon.sources.push import PushSource
@@ -45,6 +46,7 @@ class _Daemon:
         self._index = index
         self._searcher = Searcher(index.directory, index.encoder)
         self._lexical = LexicalWorker(index.directory, self._fail)
+        self._scheduler = Scheduler(settings, index, self._lexical, on_failure=self._fail)
         self._push = PushSource()
         self._files = _file_source(settings)
         sources: list[Source] = [self._push]
@@ -79,6 +81,7 @@ class _Daemon:
             thread.start()
         try:
             await server.start()
+            self._scheduler.start()
             if on_ready is not None:
                 on_ready(server)
             await self._is_over.wait()
@@ -127,6 +130,7 @@ class _Daemon:
 
     def _end(self, threads: list[threading.Thread]) -> None:
         """Stores what has been read, lets the word index catch up, and closes."""
+        self._scheduler.finish()
         for pipeline in self._pipelines:
             pipeline.stop()
         for thread in threads:

@@ -22,7 +22,8 @@ from dejalog.indexer.quantize import quantize_patterns
 from dejalog.indexer.store.directory import DataDirectory, check_encoder
 from dejalog.indexer.store.environment import SHARD_BYTES_MAX
 from dejalog.indexer.store.layout import Columns, Counters, TextBlock, digest
-from dejalog.indexer.store.shard import Shard, ShardWrite, new_header
+from dejalog.indexer.store.shard import Shard, new_header
+from dejalog.indexer.store.transaction import ShardWrite
 
 #: A block of texts is what one look at one event has to decompress: 128 KiB take about 0.2 ms.
 TEXT_BLOCK_BYTES = 128 * 1024
@@ -70,7 +71,7 @@ class ShardLimits:
     """
 
     events_max: int = 4_000_000
-    patterns_max: int = 200_000
+    patterns_max: int = 50_000
     bytes_max: int = 8 << 30
     age_max_s: float = 7 * 24 * 3600.0
     labelsets_max: int = 200_000
@@ -116,6 +117,29 @@ class Appender:
         with self._lock:
             return self._append(batch)
 
+    def roll_if_due(self) -> bool:
+        """Begins a new shard if the present one has reached a bound; returns whether it did.
+
+        An append does so by itself; this is for a shard that has grown old and gets nothing more.
+        """
+        with self._lock:
+            # Empty shards that follow each other would be of no use to anybody.
+            is_due = self._is_filled() and self._is_full()
+            if is_due:
+                self._roll()
+            return is_due
+
+    def seal(self) -> bool:
+        """Leaves the present shard alone and begins a new one, unless it is empty.
+
+        Returns whether it did.
+        """
+        with self._lock:
+            is_filled = self._is_filled()
+            if is_filled:
+                self._roll()
+            return is_filled
+
     def _append(self, batch: Batch) -> Appended:
         if self._is_full():
             self._roll()
@@ -129,7 +153,8 @@ class Appender:
         numbers = {d: n for n, d in enumerate(new_digests, before.patterns)}
         new_labelsets = self._new_labelsets(batch.events)
         with self._shard.write() as write:
-            write.put_patterns(before.patterns, new_texts, new_digests, vectors)
+            write.put_patterns(before.patterns, new_texts, new_digests)
+            write.put_vectors(before.patterns, vectors)
             for labels, number in new_labelsets.items():
                 write.put_labelset(number, labels)
             columns = self._columns(batch.events, digests, numbers, new_labelsets)
@@ -166,9 +191,8 @@ class Appender:
     def _begin_shard(
         self, first_event: int, first_dead_letter: int, positions: Sequence[Position]
     ) -> None:
-        numbers = [shard.header.shard for shard in self._directory.shards]
         header = new_header(
-            shard=max(numbers, default=0) + 1,
+            shard=0,  # The directory gives it its number.
             created_ns=self._clock(),
             first_event=first_event,
             first_dead_letter=first_dead_letter,
@@ -178,6 +202,9 @@ class Appender:
             pooled_dim=self._encoder.pooled_dim,
         )
         self._adopt(self._directory.add_shard(header, positions))
+
+    def _is_filled(self) -> bool:
+        return self._counters.events + self._counters.dead_letters > 0
 
     def _is_full(self) -> bool:
         age_s = (self._clock() - self._shard.header.created_ns) / 1e9

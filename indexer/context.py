@@ -2,12 +2,13 @@
 
 Events are numbered in the order of their commits. Those of one (source, partition) keep their
 order, and other sources' events lie in between; so the neighbours are found by walking over event
-numbers, a text block at a time, and never by time, which sources may get wrong or share.
+numbers, a text block at a time, and never by time, which sources may get wrong or share. Deleted
+events are passed over, and so are the numbers between two shards, whose events are gone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,18 +46,18 @@ def read_context(
     """Returns up to `before` and `after` neighbours of an event.
 
     `states` are all shards, oldest first, as `Searcher.states` returns them. Raises LookupError
-    if none of them holds the event.
+    if none of them holds the event, or it was deleted.
     """
     at = _shard_of(states, event_id)
     with states[at].shard.snapshot() as snapshot:
         block = EventReader(snapshot, states[at]).block(event_id)
         origin = block.origin(event_id - block.first)
     earlier = _Walk(origin, before, blocks_max)
-    for state in _unbroken(states[at::-1], lambda later, older: _end(older) == _first(later)):
+    for state in states[at::-1]:
         if not earlier.backward(state, min(event_id, _end(state))):
             break
     later = _Walk(origin, after, blocks_max)
-    for state in _unbroken(states[at:], lambda older, newer: _end(older) == _first(newer)):
+    for state in states[at:]:
         if not later.forward(state, max(event_id + 1, _first(state))):
             break
     return Context(
@@ -82,7 +83,7 @@ class _Walk:
             while end > _first(state) and self._may_read():
                 reader = EventReader(snapshot, state)
                 block = reader.block(end - 1)
-                self._take(reader, [n for n in self._numbers(block)[::-1] if n < end])
+                self._take(reader, self._numbers(state, block, _first(state), end)[::-1])
                 end = block.first
         return self._is_hungry()
 
@@ -93,17 +94,21 @@ class _Walk:
             while start < end and self._may_read():
                 reader = EventReader(snapshot, state)
                 block = reader.block(start)
-                self._take(reader, [n for n in self._numbers(block) if start <= n < end])
+                self._take(reader, self._numbers(state, block, start, end))
                 start = block.first + len(block)
         return self._is_hungry()
 
-    def _numbers(self, block: OpenBlock) -> list[int]:
-        """The numbers of the block's events that are of this origin, in order."""
+    def _numbers(self, state: ShardArrays, block: OpenBlock, start: int, end: int) -> list[int]:
+        """The numbers from `start` up to `end` of the block's events of this origin, in order."""
         if self._origin not in block.block.origins:
             return []
         index = block.block.origins.index(self._origin)
-        numbers: list[int] = (block.first + np.flatnonzero(block.origin_index == index)).tolist()
-        return numbers
+        numbers = block.first + np.flatnonzero(block.origin_index == index)
+        numbers = numbers[(numbers >= start) & (numbers < end)]
+        if state.deleted is not None:
+            numbers = numbers[~state.deleted[numbers - _first(state)]]
+        found: list[int] = numbers.tolist()
+        return found
 
     def _take(self, reader: EventReader, numbers: list[int]) -> None:
         for number in numbers[: self._wanted - len(self.found)]:
@@ -131,15 +136,7 @@ def _end(state: ShardArrays) -> int:
 def _shard_of(states: Sequence[ShardArrays], event_id: int) -> int:
     for index, state in enumerate(states):
         if _first(state) <= event_id < _end(state):
+            if state.deleted is not None and state.deleted[event_id - _first(state)]:
+                break
             return index
     raise LookupError(f"event {event_id} is not in this index, or not any more")
-
-
-def _unbroken(
-    states: Sequence[ShardArrays], are_neighbours: Callable[[ShardArrays, ShardArrays], bool]
-) -> Iterator[ShardArrays]:
-    """Shards from the first on for as long as no events are missing in between."""
-    for index, state in enumerate(states):
-        if index and not are_neighbours(states[index - 1], state):
-            return
-        yield state

@@ -13,15 +13,17 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import partial, reduce
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dejalog.indexer.filter import Counted
 from dejalog.indexer.lexical import LexicalView
 from dejalog.indexer.mask import PLACEHOLDER, TIME_TYPES, mask_pattern
 from dejalog.indexer.store.events import EventReader
-from dejalog.indexer.store.shard import Snapshot
+from dejalog.indexer.store.transaction import Snapshot
 from dejalog.indexer.store.view import ShardArrays
 from dejalog.indexer.terms import index_terms, word_terms
 
@@ -101,13 +103,29 @@ def _candidates(needle: str, arrays: ShardArrays, lexical: LexicalView) -> NDArr
     return candidates
 
 
-def events_with_code(code: str, arrays: ShardArrays, lexical: LexicalView) -> NDArray[np.bool_]:
-    """Returns bool[events]: those that have a code-shaped word, its masked and its kept pieces."""
-    found = np.ones(len(arrays.columns.times), np.bool_)
-    for piece in _pieces(code):
-        for term in index_terms(piece)[:1]:  # the compound itself comes first
-            found &= events_with_term(term, arrays, lexical)
-    return found
+def patterns_with_code(
+    code: str, arrays: ShardArrays, lexical: LexicalView, counted: Counted
+) -> NDArray[np.int64]:
+    """Returns the patterns int64[n], growing, of counted events that have a code-shaped word.
+
+    An event has it if its pattern or its values have each of its masked and its kept pieces.
+    """
+    # The compound itself comes first among a piece's terms.
+    terms = [term for piece in _pieces(code) for term in index_terms(piece)[:1]]
+    if not terms:
+        return np.zeros(0, np.int64)
+    columns, first = arrays.columns, arrays.header.first_event
+    patterns = [_below(arrays.counters.patterns, lexical.patterns_with(term)) for term in terms]
+    events = [_below(len(columns.times), lexical.events_with(term) - first) for term in terms]
+    whole = reduce(partial(np.intersect1d, assume_unique=True), patterns)
+    if counted.patterns is not None:
+        whole = whole[counted.patterns[whole]]
+    rows = np.unique(np.concatenate(events))
+    if counted.events is not None:
+        rows = rows[counted.events[rows]]
+    for with_term, having in zip(patterns, events, strict=True):
+        rows = rows[np.isin(columns.patterns[rows], with_term) | np.isin(rows, having)]
+    return np.union1d(whole, columns.patterns[rows].astype(np.int64))
 
 
 def _pieces(text: str) -> list[str]:
@@ -131,4 +149,8 @@ def events_with_term(term: str, arrays: ShardArrays, lexical: LexicalView) -> ND
 
 def _mark(flags: NDArray[np.bool_], rows: NDArray[np.int64]) -> None:
     """Sets the flags of these rows; the word index may already know more than this state."""
-    flags[rows[(rows >= 0) & (rows < len(flags))]] = True
+    flags[_below(len(flags), rows)] = True
+
+
+def _below(end: int, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    return rows[(rows >= 0) & (rows < end)]

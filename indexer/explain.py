@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from dejalog.indexer.encode import EncodedQuery, TokenSpan
 from dejalog.indexer.hit import Evidence
-from dejalog.indexer.kernel.reference import best_rows
 from dejalog.indexer.mask import Masked, mask
 from dejalog.indexer.terms import QueryTerm
 
@@ -24,17 +23,16 @@ from dejalog.indexer.terms import QueryTerm
 def explain(
     query: EncodedQuery,
     pattern_spans: Sequence[TokenSpan | None],
-    codes: NDArray[np.int8],
-    scales: NDArray[np.float32],
+    rows: NDArray[np.int64],
+    similarities: NDArray[np.float32],
     text: str,
 ) -> list[Evidence]:
     """Returns the best pair of each query token, in query order.
 
-    codes int8[tokens, dim] and scales float32[tokens] are the pattern's rows, and `pattern_spans`
-    says which characters of the pattern each row stands for. Tokens that stand for no characters
-    (sentence marks) are left out.
+    rows int64[q] is the pattern's best row for each query row, similarities float32[q] how near it
+    is, and `pattern_spans` says which characters of the pattern each of its rows stands for.
+    Tokens that stand for no characters (sentence marks) are left out.
     """
-    rows, similarities = best_rows(query.vectors, codes, scales)
     to_text = _PatternToText(mask(text))
     evidence: list[Evidence] = []
     for span, row, similarity in zip(query.spans, rows, similarities, strict=True):

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dejalog.indexer.event import SEVERITIES, Kind, Labels
-from dejalog.indexer.store.layout import Columns
+from dejalog.indexer.store.layout import Columns, Counters
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,42 @@ class Condition:
         return difference >= 0 if self.operator == ">=" else difference <= 0
 
 
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Which events and patterns of a shard count; None stands for all of them.
+
+    events bool[events]; patterns bool[patterns], those that have an event that counts. Unless
+    `is_filtered`, these are all that are not deleted.
+    """
+
+    events: NDArray[np.bool_] | None = None
+    patterns: NDArray[np.bool_] | None = None
+    is_filtered: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TimeRange:
+    """Nanoseconds since 1970 UTC, `until_ns` not included; None is no bound."""
+
+    since_ns: int | None
+    until_ns: int | None
+
+    def misses(self, counters: Counters) -> bool:
+        """Whether a shard has no event in this range."""
+        return (self.since_ns is not None and counters.newest_ns < self.since_ns) or (
+            self.until_ns is not None and counters.oldest_ns >= self.until_ns
+        )
+
+    def within(self, counters: Counters) -> TimeRange:
+        """The range without the bounds that all events of a shard keep anyway."""
+        is_late = self.since_ns is None or counters.oldest_ns >= self.since_ns
+        is_early = self.until_ns is None or counters.newest_ns < self.until_ns
+        return TimeRange(
+            None if is_late else self.since_ns,
+            None if is_early else self.until_ns,
+        )
+
+
 def filter_events(
     columns: Columns,
     labelsets: Sequence[Labels],
@@ -69,5 +105,15 @@ def _condition_mask(
         is_kind: NDArray[np.bool_] = columns.kinds == Kind[condition.value.upper()]
         return is_kind if condition.operator == "=" else ~is_kind
     # Conditions are decided once per distinct label set, however many events carry it.
-    holds = np.array([condition.holds(dict(labels)) for labels in labelsets], np.bool_)
-    return holds[columns.labelsets] if len(holds) else np.zeros(len(columns.labelsets), np.bool_)
+    holds = np.zeros(len(labelsets), np.bool_)
+    for number in _numbers(columns, labelsets):
+        holds[number] = condition.holds(dict(labelsets[number]))
+    return holds[columns.labelsets]
+
+
+def _numbers(columns: Columns, labelsets: Sequence[Labels]) -> Sequence[int]:
+    """The label sets that these events may have."""
+    if len(columns.labelsets) >= len(labelsets):
+        return range(len(labelsets))
+    numbers: list[int] = np.unique(columns.labelsets).tolist()
+    return numbers

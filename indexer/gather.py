@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dejalog.indexer.candidates import ShardMatch
 from dejalog.indexer.encode import Encoder
+from dejalog.indexer.errors import CorruptShardError
 from dejalog.indexer.explain import explain, explain_exact
 from dejalog.indexer.hit import Evidence, Hit, Occurrence, Scores
-from dejalog.indexer.match import Question, ShardMatch
+from dejalog.indexer.match import Question
+from dejalog.indexer.opened import Held, HeldShard
+from dejalog.indexer.score import Scorer, SearchRules, open_scorer
 from dejalog.indexer.store.events import EventReader
 from dejalog.indexer.store.layout import digest
-from dejalog.indexer.store.shard import Snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,21 +30,45 @@ class RankedPattern:
 
 
 class Gatherer:
-    """Makes one search's hits; keeps the shards' snapshots and the text blocks that it opens."""
+    """Makes one search's hits; keeps the text blocks that it opens.
+
+    A shard that turns out to be damaged is set aside, and the hits are made of the others.
+    """
 
     def __init__(
-        self, question: Question, encoder: Encoder, matches: Sequence[ShardMatch], stack: ExitStack
+        self,
+        question: Question,
+        encoder: Encoder,
+        rules: SearchRules,
+        held: Held,
+        matches: Sequence[tuple[HeldShard, ShardMatch]],
     ) -> None:
         self._question = question
         self._encoder = encoder
-        self._parts: list[_Part] = []
-        for match in matches:
-            snapshot = stack.enter_context(match.arrays.shard.snapshot())
-            self._parts.append(_Part(match, snapshot, EventReader(snapshot, match.arrays)))
+        self._rules = rules
+        self._held = held
+        self._parts = [
+            _Part(shard, match)
+            for shard, match in matches
+            if shard.state.shard.path not in held.damaged
+        ]
 
-    def hit(self, pattern: RankedPattern) -> Hit:
-        """Returns the hit with its counted events from all shards."""
+    def hit(self, pattern: RankedPattern) -> Hit | None:
+        """Returns the hit with its counted events from all shards, None if no shard has any."""
+        while True:
+            try:
+                return self._hit(pattern)
+            except CorruptShardError as error:
+                sound = [part for part in self._parts if part.path != error.path]
+                if len(sound) == len(self._parts):
+                    raise
+                self._held.set_aside(error)
+                self._parts = sound
+
+    def _hit(self, pattern: RankedPattern) -> Hit | None:
         found = [f for part in self._parts if (f := part.find(pattern.text)) is not None]
+        if not found:
+            return None
         occurrences = _occurrences(found, self._question.request.occurrences)
         times = [f.part.match.arrays.columns.times[f.rows] for f in found]
         return Hit(
@@ -63,37 +89,47 @@ class Gatherer:
             return ()
         text = occurrences[0].event.text
         evidence = explain_exact(self._question.terms, text)
-        if self._question.encoded is not None:
-            arrays, number = found[0].part.match.arrays, found[0].number
-            rows = slice(int(arrays.offsets[number]), int(arrays.offsets[number + 1]))
+        encoded, part = self._question.encoded, found[0].part
+        if encoded is not None:
             spans = self._encoder.pattern_spans(pattern)
-            codes, scales = arrays.codes[rows], arrays.scales[rows]
-            evidence += explain(self._question.encoded, spans, codes, scales, text)
+            with part.shard.reading():
+                scorer = part.scorer_of(encoded.vectors, self._rules)
+                rows, similarities = scorer.best_rows(found[0].number)
+            evidence += explain(encoded, spans, rows, similarities, text)
         return tuple(evidence)
 
 
-@dataclass(frozen=True, slots=True)
 class _Part:
     """One shard's share of a search."""
 
-    match: ShardMatch
-    snapshot: Snapshot
-    reader: EventReader
+    def __init__(self, shard: HeldShard, match: ShardMatch) -> None:
+        self.shard = shard
+        self.match = match
+        self.path = shard.state.shard.path
+        self._scorer: Scorer | None = None
+        with shard.reading() as snapshot:
+            self._reader = EventReader(snapshot, match.arrays)
 
     def find(self, text: str) -> _Found | None:
-        arrays = self.match.arrays
-        number = self.snapshot.find_pattern(digest(text))
-        if number is None or number >= arrays.counters.patterns:
-            return None
-        is_row = arrays.columns.patterns == number
-        if self.match.is_counted is not None:
-            is_row &= self.match.is_counted
-        rows = np.flatnonzero(is_row)
+        with self.shard.reading() as snapshot:
+            number = snapshot.find_pattern(digest(text))
+            if number is None or number >= self.match.arrays.counters.patterns:
+                return None
+            rows = self.match.rows_of(number)
         return _Found(self, number, rows) if len(rows) else None
 
     def occurrence(self, row: int) -> Occurrence:
         number = self.match.arrays.header.first_event + row
-        return Occurrence(number, self.reader.event(number))
+        with self.shard.reading():
+            return Occurrence(number, self._reader.event(number))
+
+    def scorer_of(self, query: NDArray[np.float32], rules: SearchRules) -> Scorer:
+        """A scorer of all query rows; the match's leaves out those of code-shaped words."""
+        if self.match.scorer is not None and self.match.scorer.rows == len(query):
+            return self.match.scorer
+        if self._scorer is None:
+            self._scorer = open_scorer(query, self.match.arrays.vectors, rules)
+        return self._scorer
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,8 +67,12 @@ class Hit:
 class SearchResult:
     """Hits, best first, and what was looked at to find them.
 
-    `events_matched` counts the events that passed the filters. `is_partial` says that the deadline
-    passed before every shard was searched.
+    `events_total` counts the events of the shards that were asked, `events_matched` those of them
+    that passed the filters, and `patterns_scored` the patterns of these, among which the hits were
+    chosen (in compacted shards most by an approximation). Deleted events count nowhere.
+    `shards_searched` includes shards that have no event in the time range. `damaged_shards` names
+    what could not be read, each a folder and the reason. `is_partial` says that hits may be missing
+    for it, or because the deadline passed before every shard was asked.
     """
 
     hits: tuple[Hit, ...]
@@ -78,3 +82,4 @@ class SearchResult:
     shards_searched: int
     elapsed_s: float
     is_partial: bool
+    damaged_shards: tuple[str, ...] = ()

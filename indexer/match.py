@@ -1,31 +1,29 @@
-"""One shard against one question: which events count, and what each pattern scores.
+"""One shard against one question: which of its events count, and which patterns may be hits.
 
-Filters come first, so that patterns without an event that counts are not scored at all. Then all
-channels are computed, exactly, for every pattern that is left.
+Filters come first, so that patterns without an event that counts are not scored at all. Then
+meaning and words each nominate patterns; what all shards have nominated is cut and scored in
+full by `candidates.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dejalog.indexer.encode import EncodedQuery
-from dejalog.indexer.exact import events_with_code, match_exact
-from dejalog.indexer.filter import filter_events
-from dejalog.indexer.kernel.reference import maxsim
-from dejalog.indexer.lexical import LexicalHits, LexicalView
+from dejalog.indexer.exact import match_exact
+from dejalog.indexer.filter import Counted, TimeRange, filter_events
+from dejalog.indexer.fuse import Weights
+from dejalog.indexer.lexical import LexicalView
 from dejalog.indexer.query import Mode, Query, SearchRequest
-from dejalog.indexer.store.view import ShardArrays
+from dejalog.indexer.score import Nominated, Scorer, SearchRules, open_scorer
+from dejalog.indexer.store.transaction import Snapshot
+from dejalog.indexer.store.view import NEVER_NS, ShardArrays
 from dejalog.indexer.terms import QueryTerm
-
-#: How many of the best pattern and event documents the lexical channel contributes: the ranks
-#: behind have less than a tenth of the best score on every shared task.
-LEXICAL_DEPTH = 2_000
-#: The same where a filter applies: all patterns of the largest shard, and 0.1 s for so many events.
-FILTERED_DEPTH = 200_000
+from dejalog.indexer.words import NO_WORDS, WordMatch, match_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,87 +35,124 @@ class Question:
     encoded: EncodedQuery | None
     terms: tuple[QueryTerm, ...]
 
+    @property
+    def has_meaning(self) -> bool:
+        """Whether patterns are ranked by meaning."""
+        return self.encoded is not None and self.request.mode is not Mode.LEXICAL
+
+    @property
+    def has_words(self) -> bool:
+        """Whether patterns are ranked by words."""
+        return bool(self.terms) and self.request.mode is not Mode.SEMANTIC
+
 
 @dataclass(frozen=True, slots=True)
-class ShardMatch:
-    """What a shard has to say.
+class Nominations:
+    """What a shard puts forward.
 
-    `patterns` int64[n] are the numbers of the patterns that count; the channels are float32[n].
-    `semantic` is MaxSim per query token, `lexical` raw BM25, `exact` a share. `is_counted`
-    bool[events] or None for all; `event_scores` float32[events] is how well an event's own values
-    fit, or None if no event does.
+    `meant` are patterns by meaning, `worded` by words; `newest` int64[n], growing, are those that
+    a question without words shows.
     """
 
     arrays: ShardArrays
-    patterns: NDArray[np.int64]
-    semantic: NDArray[np.float32]
-    pooled: NDArray[np.float32]
-    lexical: NDArray[np.float32]
-    exact: NDArray[np.float32]
-    is_counted: NDArray[np.bool_] | None
-    event_scores: NDArray[np.float32] | None
+    counted: Counted
+    scorer: Scorer | None
+    meant: Nominated | None
+    worded: WordMatch
+    newest: NDArray[np.int64]
     is_partial: bool
 
 
-def match_shard(question: Question, arrays: ShardArrays, lexical: LexicalView) -> ShardMatch:
-    """Returns the channels of every pattern that has an event that counts."""
-    is_counted, is_partial = _counted(question, arrays, lexical)
-    patterns = _patterns(arrays, is_counted)
-    semantic, pooled = _meaning(question, arrays, patterns)
-    event_scores, words = _words(question, arrays, lexical, is_counted)
-    return ShardMatch(
-        arrays=arrays,
-        patterns=patterns,
-        semantic=semantic,
-        pooled=pooled,
-        lexical=words[patterns],
-        exact=_exact(question, arrays, lexical, is_counted)[patterns],
-        is_counted=is_counted,
-        event_scores=event_scores,
-        is_partial=is_partial,
-    )
+def nominate(
+    question: Question,
+    arrays: ShardArrays,
+    snapshot: Snapshot,
+    lexical: LexicalView,
+    *,
+    rules: SearchRules,
+    weights: Weights,
+    check: Callable[[], None],
+) -> Nominations:
+    """Returns what one shard puts forward; `check` is called now and then, and may raise."""
+    counted, is_partial = _counted(question, arrays, snapshot, lexical)
+    scorer, meant, worded = None, None, NO_WORDS
+    newest = np.zeros(0, np.int64)
+    limit = question.request.limit
+    check()
+    if question.encoded is not None and question.has_meaning:
+        query = question.encoded.vectors[meaning_rows(question.encoded, question.terms)]
+        scorer = open_scorer(query, arrays.vectors, rules)
+        # Totals are per query row, MaxSim is not.
+        share = weights.pooled / weights.semantic * len(query)
+        meant = scorer.nominate(
+            counted.patterns,
+            max(limit, rules.candidates_max),
+            beside=question.encoded.pooled * np.float32(share),
+            check=check,
+        )
+    if question.has_words:
+        worded = match_words(question.terms, arrays, lexical, counted, wanted=limit)
+    if not question.has_meaning and not question.has_words:
+        newest = _newest(newest_times(arrays, counted), limit)
+    return Nominations(arrays, counted, scorer, meant, worded, newest, is_partial)
+
+
+def time_range(question: Question) -> TimeRange:
+    """Returns the times that count."""
+    return TimeRange(question.request.since_ns, question.request.until_ns)
 
 
 def _counted(
-    question: Question, arrays: ShardArrays, lexical: LexicalView
-) -> tuple[NDArray[np.bool_] | None, bool]:
-    request, query = question.request, question.query
-    mask = filter_events(
+    question: Question, arrays: ShardArrays, snapshot: Snapshot, lexical: LexicalView
+) -> tuple[Counted, bool]:
+    times = time_range(question).within(arrays.counters)
+    events = filter_events(
         arrays.columns,
         arrays.labelsets,
-        query.conditions,
-        since_ns=request.since_ns,
-        until_ns=request.until_ns,
+        question.query.conditions,
+        since_ns=times.since_ns,
+        until_ns=times.until_ns,
     )
+    is_filtered = events is not None or bool(question.query.exact)
+    if arrays.deleted is not None:
+        events = ~arrays.deleted if events is None else events & ~arrays.deleted
     is_partial = False
-    for needle in query.exact:
-        with arrays.shard.snapshot() as snapshot:
-            match = match_exact(needle, arrays, lexical, snapshot, mask)
-        mask = match.events
+    for needle in question.query.exact:
+        match = match_exact(needle, arrays, lexical, snapshot, events)
+        events = match.events
         is_partial |= match.is_partial
-    return mask, is_partial
+    return Counted(events, _patterns(arrays, events, is_filtered), is_filtered), is_partial
 
 
-def _patterns(arrays: ShardArrays, is_counted: NDArray[np.bool_] | None) -> NDArray[np.int64]:
-    if is_counted is None:
-        return np.arange(arrays.counters.patterns)
-    counts = np.bincount(arrays.columns.patterns[is_counted], minlength=arrays.counters.patterns)
-    return np.flatnonzero(counts)
+def _patterns(
+    arrays: ShardArrays, events: NDArray[np.bool_] | None, is_filtered: bool
+) -> NDArray[np.bool_] | None:
+    if events is None:
+        return None
+    if not is_filtered:
+        is_counted = arrays.newest > NEVER_NS
+        return None if is_counted.all() else is_counted
+    is_counted = np.zeros(arrays.counters.patterns, np.bool_)
+    is_counted[arrays.columns.patterns[events]] = True
+    return is_counted
 
 
-def _meaning(
-    question: Question, arrays: ShardArrays, patterns: NDArray[np.int64]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    zeros = np.zeros(len(patterns), np.float32)
-    encoded = question.encoded
-    if encoded is None or question.request.mode is Mode.LEXICAL or not len(patterns):
-        return zeros, zeros
-    codes, scales, offsets = _rows(arrays, patterns)
-    query = encoded.vectors[meaning_rows(encoded, question.terms)]
-    semantic = maxsim(query, codes, scales, offsets) / np.float32(len(query))
-    is_everything = len(patterns) == len(arrays.pooled)
-    pooled = arrays.pooled if is_everything else arrays.pooled[patterns]
-    return semantic, pooled @ encoded.pooled
+def newest_times(arrays: ShardArrays, counted: Counted) -> NDArray[np.int64]:
+    """Returns int64[patterns]: when the newest counted event happened, NEVER_NS without any."""
+    if not counted.is_filtered:
+        return arrays.newest
+    columns, rows = arrays.columns, counted.events
+    newest = np.full(arrays.counters.patterns, NEVER_NS)
+    np.maximum.at(newest, columns.patterns[rows], columns.times[rows])
+    return newest
+
+
+def _newest(times: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """The patterns with the newest times, growing; more than `count` where times are equal."""
+    least = NEVER_NS + 1
+    if 0 < count < len(times):
+        least = max(least, int(np.partition(times, len(times) - count)[len(times) - count]))
+    return np.flatnonzero(times >= least)
 
 
 def meaning_rows(encoded: EncodedQuery, terms: Sequence[QueryTerm]) -> NDArray[np.int64]:
@@ -133,100 +168,6 @@ def meaning_rows(encoded: EncodedQuery, terms: Sequence[QueryTerm]) -> NDArray[n
         if span is None or not any(a <= span.start and span.end <= b for a, b in spans)
     ]
     return np.array(rows or range(len(encoded.spans)), np.int64)
-
-
-def _rows(
-    arrays: ShardArrays, patterns: NDArray[np.int64]
-) -> tuple[NDArray[np.int8], NDArray[np.float32], NDArray[np.int64]]:
-    """The token vectors of these patterns, next to each other."""
-    if len(patterns) == arrays.counters.patterns:
-        return arrays.codes, arrays.scales, arrays.offsets
-    starts, ends = arrays.offsets[patterns], arrays.offsets[patterns + 1]
-    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(ends - starts)])
-    # Row r of the result is row r + (start of its pattern here and there) of the shard.
-    rows = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], ends - starts)
-    return arrays.codes[rows], arrays.scales[rows], offsets
-
-
-def _words(
-    question: Question,
-    arrays: ShardArrays,
-    lexical: LexicalView,
-    is_counted: NDArray[np.bool_] | None,
-) -> tuple[NDArray[np.float32] | None, NDArray[np.float32]]:
-    """BM25 of each counted event's values (or None) and of each pattern with its best event."""
-    scores = np.zeros(arrays.counters.patterns, np.float32)
-    if question.request.mode is Mode.SEMANTIC or not question.terms:
-        return None, scores
-    # What a filter leaves may rank far behind in the whole shard.
-    depth = LEXICAL_DEPTH if is_counted is None else FILTERED_DEPTH
-    patterns = _within(lexical.rank_patterns(question.terms, limit=depth), 0, len(scores))
-    scores[patterns.ids] = patterns.scores
-    columns = arrays.columns
-    hits = lexical.rank_events(question.terms, limit=depth)
-    events = _within(hits, arrays.header.first_event, len(columns.times))
-    if is_counted is not None:
-        kept = is_counted[events.ids]
-        events = LexicalHits(events.ids[kept], events.scores[kept])
-    if not len(events.ids):
-        return None, scores
-    event_scores = np.zeros(len(columns.times), np.float32)
-    event_scores[events.ids] = events.scores
-    best = np.zeros_like(scores)
-    np.maximum.at(best, columns.patterns[events.ids], events.scores)
-    return event_scores, scores + best
-
-
-def _within(hits: LexicalHits, first: int, count: int) -> LexicalHits:
-    """The hits in this state of the shard (the lexical index may have been read a moment later)."""
-    rows = hits.ids - first
-    is_inside = (rows >= 0) & (rows < count)
-    return LexicalHits(rows[is_inside], hits.scores[is_inside])
-
-
-def _exact(
-    question: Question,
-    arrays: ShardArrays,
-    lexical: LexicalView,
-    is_counted: NDArray[np.bool_] | None,
-) -> NDArray[np.float32]:
-    """How much of the query is code-shaped words that a pattern's events have.
-
-    A code counts by its rarity, from 0 to 1, as a share of all words: a lone code decides, and an
-    asset's tag in a sentence only helps.
-    """
-    shares = np.zeros(arrays.counters.patterns, np.float32)
-    codes = list(dict.fromkeys(term.text for term in question.terms if term.is_code))
-    if question.request.mode is Mode.SEMANTIC or not codes:
-        return shares
-    for code in codes:
-        found = events_with_code(code, arrays, lexical)
-        if is_counted is not None:
-            found &= is_counted
-        has_code = np.bincount(arrays.columns.patterns[found], minlength=len(shares)) > 0
-        shares[has_code] += rarity(int(has_code.sum()), len(shares))
-    return shares / np.float32(max(len(codes), count_words(question.terms)))
-
-
-def count_words(terms: Sequence[QueryTerm]) -> int:
-    """Returns how many words the terms stand for: a word and its parts count once."""
-    spans = sorted({(term.start, -term.end) for term in terms})
-    count = end = 0
-    for _, negative_end in spans:
-        if -negative_end > end:
-            count, end = count + 1, -negative_end
-    return count
-
-
-def rarity(found: int, total: int) -> float:
-    """What a word says that `found` of `total` patterns have, from 1 (one has it) down to 0.
-
-    BM25's inverse document frequency, as a share of its highest value.
-    """
-    if found == 0:
-        return 0.0
-    highest = np.log1p((total - 0.5) / 1.5)
-    return float(np.log1p((total - found + 0.5) / (found + 0.5)) / highest)
 
 
 def best_first(

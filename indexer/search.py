@@ -1,56 +1,70 @@
 """A question -> hits, over all shards.
 
 1. The request is parsed, its words are masked like a log line, encoded and cut into terms.
-2. Every shard is matched on its own (`match.py`): filters, then all channels.
-3. The channels are put on one scale over all shards and fused; the best patterns are kept.
-4. Their events are gathered from every shard (`gather.py`), with evidence.
+2. Every shard is asked on its own (`match.py`): filters, then nominations by meaning and by words.
+3. Nominations are cut over all shards, and what is left is scored in full (`candidates.py`).
+4. The channels are put on one scale over all shards and fused; the best patterns are kept.
+5. Their events are gathered from every shard (`gather.py`), with evidence.
+
+A shard that turns out to be damaged is left out and named; the others answer.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
-from threading import Event, Lock
+from dataclasses import dataclass, field
+from threading import Event
 
 import numpy as np
 
-from dejalog.indexer.catch_up import lexical_folder
+from dejalog.indexer.candidates import ShardMatch, choose, lexical_share, score_candidates
 from dejalog.indexer.encode import Encoder
+from dejalog.indexer.errors import CorruptShardError
 from dejalog.indexer.fuse import Channels, Weights, fuse
 from dejalog.indexer.gather import Gatherer, RankedPattern
 from dejalog.indexer.hit import Hit, Scores, SearchResult
-from dejalog.indexer.lexical import LexicalIndex
-from dejalog.indexer.match import Question, ShardMatch, best_first, match_shard
+from dejalog.indexer.lexical import LexicalView
+from dejalog.indexer.match import Nominations, Question, best_first, nominate, time_range
+from dejalog.indexer.opened import Held, HeldShard, OpenShards
 from dejalog.indexer.query import Mode, SearchRequest, parse_query
-from dejalog.indexer.store.directory import DataDirectory, check_encoder
-from dejalog.indexer.store.shard import Shard
-from dejalog.indexer.store.view import ShardArrays, ShardView
+from dejalog.indexer.score import SearchRules
+from dejalog.indexer.store.directory import DataDirectory
+from dejalog.indexer.store.folders import SHARDS_NAME
+from dejalog.indexer.store.view import ShardArrays
 from dejalog.indexer.terms import query_terms
 
 
-@dataclass(slots=True)
-class _OpenShard:
-    """A shard with the state that searching it needs."""
+@dataclass(frozen=True, slots=True)
+class _Patience:
+    """When a search ends with what it has."""
 
-    view: ShardView
-    lexical: LexicalIndex
-    lock: Lock
+    deadline: float | None
+    stop: Event | None
+
+    def check(self) -> None:
+        """Raises TimeoutError if it ends now."""
+        is_late = self.deadline is not None and time.monotonic() > self.deadline
+        if is_late or (self.stop is not None and self.stop.is_set()):
+            raise TimeoutError("the deadline passed before the first shard was searched")
 
 
 class Searcher:
     """Answers questions about a data directory; safe to call from several threads."""
 
     def __init__(
-        self, directory: DataDirectory, encoder: Encoder, *, weights: Weights | None = None
+        self,
+        directory: DataDirectory,
+        encoder: Encoder,
+        *,
+        weights: Weights | None = None,
+        rules: SearchRules | None = None,
     ) -> None:
-        self._directory = directory
         self._encoder = encoder
         self._weights = weights or Weights()
-        self._open: dict[int, _OpenShard] = {}
-        self._lock = Lock()
-        check_encoder(directory.shards, encoder.fingerprint)
+        self._rules = rules or SearchRules()
+        self._folder = directory.path / SHARDS_NAME
+        self._shards = OpenShards(directory, encoder.fingerprint)
 
     def search(
         self,
@@ -61,68 +75,46 @@ class Searcher:
     ) -> SearchResult:
         """Returns the best hits.
 
-        `deadline` is a time.monotonic() value; when it passes, or when `stop` is set, what has
-        been searched so far is returned as partial. Raises QueryError, and TimeoutError if
-        nothing was searched in time.
+        `deadline` is a time.monotonic() value; when it passes, or when `stop` is set, no further
+        shard is asked, and what the others have nominated is returned as partial. Raises
+        QueryError, TimeoutError if nothing was searched in time, and CorruptShardError if no shard
+        can be read.
         """
         started = time.monotonic()
-        question, shards = self._prepare(request)
-        matches: list[ShardMatch] = []
-        for shard, state in shards:
-            is_late = deadline is not None and time.monotonic() > deadline
-            if is_late or (stop is not None and stop.is_set()):
-                break
-            matches.append(_match(question, shard, state))
-        if shards and not matches:
-            raise TimeoutError("the deadline passed before the first shard was searched")
-        return SearchResult(
-            hits=self._hits(question, matches),
-            events_total=sum(len(m.arrays.columns.times) for m in matches),
-            events_matched=sum(_counted_events(m) for m in matches),
-            patterns_scored=sum(len(m.patterns) for m in matches),
-            shards_searched=len(matches),
-            elapsed_s=time.monotonic() - started,
-            is_partial=len(matches) < len(shards) or any(m.is_partial for m in matches),
-        )
+        with self._shards.held() as held:
+            question = self._understand(request, held)
+            answer = self._ask(question, held, _Patience(deadline, stop))
+            hits = self._hits(question, held, answer.matches)
+            return SearchResult(
+                hits=hits,
+                events_total=answer.events_total(),
+                events_matched=sum(m.events_counted for _, m in answer.matches),
+                patterns_scored=sum(m.patterns_counted for _, m in answer.matches),
+                shards_searched=len(answer.asked),
+                elapsed_s=time.monotonic() - started,
+                is_partial=answer.is_late
+                or bool(held.damaged)
+                or any(m.is_partial for _, m in answer.matches),
+                damaged_shards=held.reasons(self._folder),
+            )
 
     def match(self, request: SearchRequest) -> list[ShardMatch]:
         """Returns every shard's channels, before they are fused; for measuring."""
-        question, shards = self._prepare(request)
-        return [_match(question, shard, state) for shard, state in shards]
+        with self._shards.held() as held:
+            question = self._understand(request, held)
+            answer = self._ask(question, held, _Patience(None, None))
+            return [match for _, match in answer.matches]
 
     def states(self) -> list[ShardArrays]:
-        """The newest state of every shard, oldest shard first."""
-        return [shard.view.refresh() for shard in self._shards()]
+        """The newest state of every shard that can be read, oldest first."""
+        return self._shards.states()
 
     def close(self) -> None:
         """Closes what the searcher has opened; the data directory stays open."""
-        with self._lock:
-            for shard in self._open.values():
-                shard.lexical.close()
-            self._open.clear()
+        self._shards.close()
 
-    def _shards(self) -> list[_OpenShard]:
-        with self._lock:
-            self._directory.refresh()
-            return [self._opened(shard) for shard in self._directory.shards]
-
-    def _opened(self, shard: Shard) -> _OpenShard:
-        number = shard.header.shard
-        if number not in self._open:
-            check_encoder([shard], self._encoder.fingerprint)
-            lexical = LexicalIndex.open(lexical_folder(shard))
-            self._open[number] = _OpenShard(ShardView(shard), lexical, Lock())
-        return self._open[number]
-
-    def _prepare(
-        self, request: SearchRequest
-    ) -> tuple[Question, list[tuple[_OpenShard, ShardArrays]]]:
-        """The request, understood, and every shard with the state that it is asked of."""
-        shards = [(shard, shard.view.refresh()) for shard in self._shards()]
-        return self._understand(request, [state for _, state in shards]), shards
-
-    def _understand(self, request: SearchRequest, states: Sequence[ShardArrays]) -> Question:
-        query = parse_query(request, label_names(states))
+    def _understand(self, request: SearchRequest, held: Held) -> Question:
+        query = parse_query(request, label_names([shard.state for shard in held.shards]))
         has_words = bool(query.words.strip())
         is_encoded = has_words and request.mode is not Mode.LEXICAL
         return Question(
@@ -132,18 +124,78 @@ class Searcher:
             terms=tuple(query_terms(query.words)) if has_words else (),
         )
 
-    def _hits(self, question: Question, matches: Sequence[ShardMatch]) -> tuple[Hit, ...]:
-        ranked = self._rank(question, matches)
-        with ExitStack() as stack:
-            gatherer = Gatherer(question, self._encoder, matches, stack)
-            return tuple(gatherer.hit(pattern) for pattern in ranked)
+    def _ask(self, question: Question, held: Held, patience: _Patience) -> _Answer:
+        answer = _Answer()
+        nominated: list[tuple[HeldShard, Nominations]] = []
+        for shard in held.shards:
+            try:
+                patience.check()
+                if not time_range(question).misses(shard.state.counters):
+                    nominated.append((shard, self._nominate(question, shard, held, patience)))
+                answer.asked.append(shard)
+            except TimeoutError:
+                answer.is_late = True
+                break
+            except CorruptShardError as error:
+                held.set_aside(error)
+        chosen = choose(question, [n for _, n in nominated], self._rules, self._weights)
+        for (shard, nominations), patterns in zip(nominated, chosen, strict=True):
+            try:
+                with shard.reading():
+                    match = score_candidates(question, nominations, patterns)
+                answer.matches.append((shard, match))
+            except CorruptShardError as error:
+                held.set_aside(error)
+                answer.asked.remove(shard)
+        if answer.is_late and not answer.asked:
+            raise TimeoutError("the deadline passed before the first shard was searched")
+        held.check_any(is_any=bool(answer.asked))
+        return answer
 
-    def _rank(self, question: Question, matches: Sequence[ShardMatch]) -> list[RankedPattern]:
+    def _nominate(
+        self, question: Question, shard: HeldShard, held: Held, patience: _Patience
+    ) -> Nominations:
+        lexical = shard.lexical
+        while True:
+            try:
+                with shard.reading() as snapshot:
+                    return nominate(
+                        question,
+                        shard.state,
+                        snapshot,
+                        lexical,
+                        rules=self._rules,
+                        weights=self._weights,
+                        check=patience.check,
+                    )
+            except CorruptShardError as error:
+                if error.path == shard.state.shard.path:
+                    raise
+                # Its lexical index is damaged, and the shard is searched without it.
+                held.set_aside(error)
+                lexical = LexicalView()
+
+    def _hits(
+        self, question: Question, held: Held, matches: Sequence[tuple[HeldShard, ShardMatch]]
+    ) -> tuple[Hit, ...]:
+        ranked = self._rank(question, held, matches)
+        gatherer = Gatherer(question, self._encoder, self._rules, held, matches)
+        hits = [gatherer.hit(pattern) for pattern in ranked]
+        return tuple(hit for hit in hits if hit is not None)
+
+    def _rank(
+        self, question: Question, held: Held, matches: Sequence[tuple[HeldShard, ShardMatch]]
+    ) -> list[RankedPattern]:
         """The best patterns over all shards; one that several shards have counts once."""
-        best_lexical = max((float(m.lexical.max(initial=0.0)) for m in matches), default=0.0)
+        best_lexical = max((float(m.lexical.max(initial=0.0)) for _, m in matches), default=0.0)
         best: dict[str, RankedPattern] = {}
-        for match in matches:
-            for pattern in self._rank_shard(question, match, best_lexical):
+        for shard, match in matches:
+            try:
+                ranked = self._rank_shard(question, shard, match, best_lexical)
+            except CorruptShardError as error:
+                held.set_aside(error)
+                continue
+            for pattern in ranked:
                 known = best.get(pattern.text)
                 if known is None or pattern.order > known.order:
                     best[pattern.text] = pattern
@@ -151,22 +203,20 @@ class Searcher:
         return ordered[: question.request.limit]
 
     def _rank_shard(
-        self, question: Question, match: ShardMatch, best_lexical: float
+        self, question: Question, shard: HeldShard, match: ShardMatch, best_lexical: float
     ) -> list[RankedPattern]:
-        lexical = match.lexical / np.float32(best_lexical) if best_lexical > 0 else match.lexical
+        lexical = lexical_share(match.lexical, best_lexical)
         channels = Channels(match.semantic, match.pooled, lexical, match.exact)
         mode = question.request.mode
         totals = fuse(channels, mode, self._weights)
-        is_ranked = bool(question.terms) or question.encoded is not None
-        newest = _newest(match)
-        chosen = best_first(totals, newest, question.request.limit)
-        if mode is Mode.LEXICAL and is_ranked:
+        chosen = best_first(totals, match.newest, question.request.limit)
+        if mode is Mode.LEXICAL and question.has_words:
             chosen = chosen[totals[chosen] > 0]  # No word in common is no hit.
-        with match.arrays.shard.snapshot() as snapshot:
+        with shard.reading() as snapshot:
             return [
                 RankedPattern(
                     text=snapshot.pattern(int(match.patterns[i])),
-                    order=(float(totals[i]), int(newest[i])),
+                    order=(float(totals[i]), int(match.newest[i])),
                     scores=Scores(
                         total=float(totals[i]),
                         semantic=float(channels.semantic[i]),
@@ -179,28 +229,27 @@ class Searcher:
             ]
 
 
+@dataclass(slots=True)
+class _Answer:
+    """The shards that were asked, and what they say; one whose times miss the range says nothing.
+
+    `is_late` says that there was no time for the others.
+    """
+
+    asked: list[HeldShard] = field(default_factory=list)
+    matches: list[tuple[HeldShard, ShardMatch]] = field(default_factory=list)
+    is_late: bool = False
+
+    def events_total(self) -> int:
+        """How many events the shards have that were asked."""
+        return sum(_events(shard.state) for shard in self.asked)
+
+
+def _events(state: ShardArrays) -> int:
+    deleted = 0 if state.deleted is None else int(np.count_nonzero(state.deleted))
+    return len(state.columns.times) - deleted
+
+
 def label_names(states: Sequence[ShardArrays]) -> frozenset[str]:
     """The names of all labels that occur."""
     return frozenset[str]().union(*(state.label_names for state in states))
-
-
-def _match(question: Question, shard: _OpenShard, state: ShardArrays) -> ShardMatch:
-    with shard.lock:
-        shard.lexical.refresh()
-        view = shard.lexical.view()
-    return match_shard(question, state, view)
-
-
-def _newest(match: ShardMatch) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """int64[n]: when each pattern's newest counted event happened."""
-    columns = match.arrays.columns
-    newest = np.full(match.arrays.counters.patterns, np.iinfo(np.int64).min)
-    rows = slice(None) if match.is_counted is None else match.is_counted
-    np.maximum.at(newest, columns.patterns[rows], columns.times[rows])
-    return newest[match.patterns]
-
-
-def _counted_events(match: ShardMatch) -> int:
-    if match.is_counted is None:
-        return len(match.arrays.columns.times)
-    return int(match.is_counted.sum())

@@ -6,13 +6,16 @@ import argparse
 from typing import Protocol
 
 from dejalog.daemon.commands import (
+    compact,
     config,
+    delete,
     demo,
     doctor,
     evaluate,
     index,
     run,
     search,
+    shards,
     status,
     verify,
 )
@@ -38,6 +41,9 @@ COMMANDS: tuple[Command, ...] = (
     search,
     status,
     run,
+    shards,
+    compact,
+    delete,
     verify,
     doctor,
     config,

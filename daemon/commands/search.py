@@ -124,6 +124,8 @@ class _Answer:
             self._say("long hits were shortened by the daemon to fit into one message")
         if not self._call.parsed.quiet:
             self._say(_summary(result, self._call))
+        for damaged in result.damaged_shards:
+            self._say(f"not searched: {damaged}")
         if result.is_partial:
             return EXIT_PARTIAL
         return EXIT_HITS if result.hits else EXIT_NONE

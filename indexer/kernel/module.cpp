@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "mask.hpp"
+#include "scorer.hpp"
 
 namespace nb = nanobind;
 
@@ -75,4 +76,5 @@ NB_MODULE(_native, m) {
     m.attr("PLACEHOLDERS") = placeholders();
     m.def("mask_pattern", &mask_pattern, nb::arg("text"),
           "Return the pattern of text and its flat spans: type id, start, end (code points).");
+    dejalog::bind_scorer(m);
 }

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dejalog.indexer.event import Event, Kind, TimeOrigin
+from dejalog.indexer.store.compacted import DELETED_KIND
 from dejalog.indexer.store.layout import DamagedValueError, TextBlock
-from dejalog.indexer.store.shard import Snapshot
+from dejalog.indexer.store.transaction import Snapshot
 from dejalog.indexer.store.view import ShardArrays
 
 
@@ -85,11 +86,13 @@ class EventReader:
         return block.text(number - block.first)
 
     def event(self, number: int) -> Event:
-        """The whole event."""
+        """The whole event; raises LookupError if nothing but its number is left of it."""
         block = self.block(number)
         index = number - block.first
         row = number - self._arrays.header.first_event
         columns = self._arrays.columns
+        if columns.kinds[row] == DELETED_KIND:
+            raise LookupError(f"event {number} was deleted")
         source, partition = block.origin(index)
         return Event(
             kind=Kind(int(columns.kinds[row])),

@@ -21,18 +21,20 @@ from numpy.typing import NDArray
 #: Raised whenever bytes written before could not be read any more.
 FORMAT_VERSION = 1
 
-#: The named databases of a shard.
-DATABASES = (
+#: The named databases that every shard has.
+_SHARED = (
     b"meta",
     b"positions",
     b"pattern_ids",
     b"patterns",
-    b"vectors",
     b"labelsets",
-    b"columns",
     b"texts",
     b"dead_letters",
 )
+#: A fresh shard has vectors and columns in the batches that it was given ...
+FRESH_DATABASES = (*_SHARED, b"vectors", b"columns")
+#: ... and a compacted one has them as arrays, which are mapped and never copied.
+COMPACTED_DATABASES = (*_SHARED, b"sections")
 
 _HEADER = struct.Struct("<2sBBI")
 _TAG = b"dj"
@@ -71,6 +73,14 @@ def unseal(value: bytes) -> bytes:
     if crc32c(payload) != checksum:
         raise DamagedValueError("checksum does not fit the payload")
     return payload
+
+
+def payload_view(value: bytes | memoryview) -> NDArray[np.uint8]:
+    """Returns the payload as uint8[size] without a copy; its checksum is not compared."""
+    array = np.frombuffer(value, np.uint8)
+    if len(array) < _HEADER.size or bytes(array[:2]) != _TAG or array[2] != FORMAT_VERSION:
+        raise DamagedValueError("its header is not one of ours")
+    return array[_HEADER.size :]
 
 
 def seal_struct(value: object) -> bytes:
@@ -145,7 +155,11 @@ class Header(msgspec.Struct, frozen=True):
 
 
 class Counters(msgspec.Struct, frozen=True):
-    """What a shard holds, rewritten in each transaction."""
+    """What a shard holds, rewritten in each transaction.
+
+    `events` counts the numbers that are given to events here; `deleted` of them, in a compacted
+    shard, have a row and nothing else any more. Times are those of the others.
+    """
 
     events: int = 0
     patterns: int = 0
@@ -155,6 +169,42 @@ class Counters(msgspec.Struct, frozen=True):
     truncated_patterns: int = 0
     oldest_ns: int = 0
     newest_ns: int = 0
+    deleted: int = 0
+
+
+class BlockShape(msgspec.Struct, frozen=True, array_like=True):
+    """A compacted shard's patterns from `first` on, whose vectors are in sections of their own.
+
+    Original int8 vectors are kept for a later merge where there was room for them.
+    """
+
+    first: int
+    patterns: int
+    tokens: int
+    has_originals: bool = False
+
+
+class Coded(msgspec.Struct, frozen=True):
+    """How a compacted shard's vectors are coded; the arrays of its codebook are sections.
+
+    `residual_threshold` is the 0.75 quantile of the residuals' norms in training, and
+    `share_beyond` the share of the shard's own tokens beyond the threshold of the codebook
+    before it (its drift; 0.25 is none). `mean_cosine` is that of original and reconstruction.
+    """
+
+    bits: int
+    centroids: int
+    zero: int
+    weight_step: float
+    norm_low: float
+    norm_step: float
+    blocks: tuple[BlockShape, ...]
+    codebook_version: int = 0
+    trained_tokens: int = 0
+    residual_threshold: float = 0.0
+    share_beyond: float = 0.0
+    mean_cosine: float = 0.0
+    sources: tuple[int, ...] = ()
 
 
 class TextBlock(msgspec.Struct, frozen=True, array_like=True):

@@ -1,24 +1,29 @@
-"""One LMDB environment over a time window: its transactions, and what they read and write.
+"""One LMDB environment over a time window, and its transactions.
 
 A process opens each shard once and shares it between its writer and its readers. Reads copy what
 they return, so nothing outlives its transaction. No error inside a write transaction is caught
 before the transaction has ended, and a map is neither replaced nor removed under a snapshot.
+A compacted shard never changes: its sections are arrays in the map, and each of them keeps the
+map, so that closing the shard cannot pull it away from under a search.
 """
 
 from __future__ import annotations
 
+import os
 import platform
 import resource
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
-from typing import Final, TypeAlias
+from typing import Final
 
 import lmdb
+import numpy as np
+from numpy.typing import NDArray
 
 from dejalog.indexer.errors import CorruptShardError, FormatError, StorageError
-from dejalog.indexer.event import DeadLetter, Position
+from dejalog.indexer.event import Position
 from dejalog.indexer.store import layout
 from dejalog.indexer.store.environment import (
     MAP_BYTES,
@@ -27,37 +32,39 @@ from dejalog.indexer.store.environment import (
     rolled_map_bytes,
 )
 from dejalog.indexer.store.layout import (
-    DATABASES,
+    COMPACTED_DATABASES,
     FORMAT_VERSION,
-    Columns,
+    FRESH_DATABASES,
     Counters,
     DamagedValueError,
     Header,
-    TextBlock,
-    Vectors,
 )
+from dejalog.indexer.store.manifest import Tier
+from dejalog.indexer.store.transaction import Databases, ShardWrite, Snapshot
 
 #: After so many commits the slots of readers that were killed are freed: until then LMDB keeps
 #: every page that they might see, and the file grows by what each commit replaces.
 _READER_CHECK_COMMITS: Final = 128
 
-#: Pattern texts in a block, which reading one of them has to decompress.
-PATTERN_BLOCK: Final = 64
+#: A shard's named databases, by its tier.
+_DATABASES = {Tier.FRESH: FRESH_DATABASES, Tier.COMPACTED: COMPACTED_DATABASES}
 
-#: A shard's named databases, open.
-Databases: TypeAlias = "dict[bytes, lmdb._Database]"
-
-_HEADER_KEY = b"header"
-_COUNTERS_KEY = b"counters"
+#: Where the sections of a shard lie is found in one look; the largest array that is mapped has
+#: elements of 8 bytes.
+_ALIGNMENT_BYTES: Final = 8
 
 
 class Shard:
     """A shard's folder, open."""
 
-    def __init__(self, path: Path, environment: lmdb.Environment) -> None:
+    def __init__(self, path: Path, environment: lmdb.Environment, tier: Tier) -> None:
         self.path = path
+        self.tier = tier
         self._environment = environment
-        self._databases = {name: environment.open_db(name, create=False) for name in DATABASES}
+        names = _DATABASES[tier]
+        self._databases = {name: environment.open_db(name, create=False) for name in names}
+        self._mapping: _Mapping | None = None
+        self._is_mapped = False
         self._lock = Lock()
         self._snapshots = 0
         self._commits = 0
@@ -71,16 +78,22 @@ class Shard:
             )
 
     @classmethod
-    def create(cls, path: Path, header: Header, positions: Sequence[Position]) -> Shard:
+    def create(
+        cls,
+        path: Path,
+        header: Header,
+        positions: Sequence[Position],
+        tier: Tier = Tier.FRESH,
+    ) -> Shard:
         """Makes a new shard that begins with the positions its predecessor ended with."""
         path.mkdir(parents=True)
         environment = open_environment(path, is_writable=True, map_bytes=MAP_BYTES)
-        databases = {name: environment.open_db(name) for name in DATABASES}
+        databases = {name: environment.open_db(name) for name in _DATABASES[tier]}
         with _write(path, environment, databases) as write:
             write.put_header(header)
             write.put_counters(Counters())
             write.put_positions(positions)
-        return cls(path, environment)
+        return cls(path, environment, tier)
 
     @classmethod
     def open(cls, path: Path, *, is_writable: bool, is_rolled: bool = False) -> Shard:
@@ -88,13 +101,25 @@ class Shard:
 
         `is_rolled` says that no process appends to it any more, so that its map can be small.
         """
-        if not (path / "data.mdb").is_file():
-            raise CorruptShardError(path, "its data.mdb is missing")
+        _check_present(path)
         map_bytes = rolled_map_bytes(path) if is_rolled else MAP_BYTES
         environment = open_environment(path, is_writable=is_writable, map_bytes=map_bytes)
+        return cls._opened(path, environment, Tier.FRESH)
+
+    @classmethod
+    def open_compacted(cls, path: Path) -> Shard:
+        """Opens a compacted shard; raises CorruptShardError, FormatError or StorageError."""
+        _check_present(path)
+        environment = open_environment(
+            path, is_writable=False, map_bytes=rolled_map_bytes(path), is_immutable=True
+        )
+        return cls._opened(path, environment, Tier.COMPACTED)
+
+    @classmethod
+    def _opened(cls, path: Path, environment: lmdb.Environment, tier: Tier) -> Shard:
         try:
-            return cls(path, environment)
-        except lmdb.Error as error:
+            return cls(path, environment, tier)
+        except (lmdb.Error, DamagedValueError) as error:
             environment.close()
             raise CorruptShardError(path, str(error)) from error
         except BaseException:
@@ -126,13 +151,51 @@ class Shard:
         with _write(self.path, self._environment, self._databases) as write:
             yield write
 
+    def section(self, name: str) -> NDArray[np.uint8]:
+        """A section's bytes, in the map; what is made of them keeps the map. No checksum is read.
+
+        Raises CorruptShardError if there is none of this name.
+        """
+        if self.tier is not Tier.COMPACTED:
+            raise AssertionError(
+                f"{self.path} is {self.tier}, and only compacted shards are mapped"
+            )
+        try:
+            return self._mapped().array(self._databases[b"sections"], name)
+        except (lmdb.Error, DamagedValueError) as error:
+            raise CorruptShardError(self.path, f"section {name}: {error}") from error
+
+    def _mapped(self) -> _Mapping:
+        """Begun with the first section that is asked for: it sees what was committed until then."""
+        with self._lock:
+            self._check_open()
+            if self._mapping is None:
+                self._mapping = _Mapping(self._environment)
+                self._is_mapped = True
+            return self._mapping
+
+    def copy(self, folder: Path) -> None:
+        """Writes one consistent state to an empty folder, durably; others write on meanwhile.
+
+        Raises StorageError. Pages that are freed meanwhile cannot be used again until it is done.
+        """
+        self._enter()
+        try:
+            self._environment.copy(str(folder), compact=True)
+            with (folder / "data.mdb").open("rb") as file:
+                os.fsync(file.fileno())
+        except (lmdb.Error, OSError) as error:
+            raise StorageError(f"cannot copy {self.path} to {folder}: {error}") from error
+        finally:
+            self._leave()
+
     def finish(self) -> None:
         """Gives back the address space that a shard needs only while it grows.
 
         For a shard that no process appends to any more; it is done once no snapshot is open.
         """
         with self._lock:
-            self._is_map_too_large = True
+            self._is_map_too_large = self.tier is Tier.FRESH
             self._settle()
 
     def bytes_on_disk(self) -> int:
@@ -147,9 +210,12 @@ class Shard:
 
     def _enter(self) -> None:
         with self._lock:
-            if self._is_closed:
-                raise StorageError(f"shard {self.path} has been closed; open the index again")
+            self._check_open()
             self._snapshots += 1
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise StorageError(f"shard {self.path} has been closed; open the index again")
 
     def _leave(self) -> None:
         with self._lock:
@@ -161,198 +227,12 @@ class Shard:
         if self._snapshots:
             return
         if self._is_closed:
-            self._environment.close()
+            if not self._is_mapped:
+                self._environment.close()
+            self._mapping = None  # The last array in the map closes the environment.
         elif self._is_map_too_large:
             self._is_map_too_large = False
             self._environment.set_mapsize(rolled_map_bytes(self.path))
-
-
-class Snapshot:
-    """A read transaction; everything it returns is a copy and may be kept."""
-
-    def __init__(self, path: Path, transaction: lmdb.Transaction, databases: Databases) -> None:
-        self._path = path
-        self._transaction = transaction
-        self._databases = databases
-        self._pattern_blocks: dict[int, list[str]] = {}
-
-    def header(self) -> Header:
-        """What the shard says of itself."""
-        return layout.unseal_struct(self._need(b"meta", _HEADER_KEY), Header)
-
-    def counters(self) -> Counters:
-        """What the shard holds."""
-        return layout.unseal_struct(self._need(b"meta", _COUNTERS_KEY), Counters)
-
-    def positions(self) -> list[Position]:
-        """How far each source partition has been read."""
-        return [layout.unseal_struct(value, Position) for _, value in self._walk(b"positions")]
-
-    def position(self, source: str, partition: str) -> Position | None:
-        """How far one source partition has been read, or None if never."""
-        value = self._get(b"positions", layout.digest(source, partition))
-        return None if value is None else layout.unseal_struct(value, Position)
-
-    def find_pattern(self, digest: bytes) -> int | None:
-        """The number of the pattern of this digest, or None."""
-        value = self._get(b"pattern_ids", digest)
-        return None if value is None else int.from_bytes(value, "little")
-
-    def pattern_digests(self) -> Iterator[tuple[bytes, int]]:
-        """Every pattern's digest and number."""
-        for key, value in self._walk(b"pattern_ids"):
-            yield key, int.from_bytes(value, "little")
-
-    def patterns_from(self, number: int) -> Iterator[tuple[int, list[str]]]:
-        """Blocks of pattern texts, from the one that starts at `number` on."""
-        for key, value in self._walk(b"patterns", layout.key_u32(number)):
-            yield layout.number_of(key), layout.unseal_compressed(value, list[str])
-
-    def pattern(self, number: int) -> str:
-        """One pattern's text; blocks that were looked into stay open with the snapshot."""
-        first, value = self._block(b"patterns", layout.key_u32(number))
-        texts = self._pattern_blocks.get(first)
-        if texts is None:
-            texts = self._pattern_blocks[first] = layout.unseal_compressed(value, list[str])
-        if number - first >= len(texts):
-            raise DamagedValueError(f"pattern {number} is missing")
-        return texts[number - first]
-
-    def vectors_from(self, number: int) -> Iterator[tuple[int, Vectors]]:
-        """Blocks of patterns' vectors, from the one that starts at pattern `number` on."""
-        for key, value in self._walk(b"vectors", layout.key_u32(number)):
-            yield layout.number_of(key), layout.unseal_vectors(value)
-
-    def labelsets_from(self, number: int) -> Iterator[tuple[int, list[tuple[str, str]]]]:
-        """Label sets, from `number` on."""
-        for key, value in self._walk(b"labelsets", layout.key_u32(number)):
-            yield layout.number_of(key), layout.unseal_struct(value, list[tuple[str, str]])
-
-    def columns_from(self, event: int) -> Iterator[tuple[int, Columns]]:
-        """Blocks of columns, from the one that starts at `event` on."""
-        for key, value in self._walk(b"columns", layout.key_u64(event)):
-            yield layout.number_of(key), layout.unseal_columns(value)
-
-    def texts_from(self, event: int) -> Iterator[tuple[int, TextBlock]]:
-        """Blocks of texts, from the one that holds `event` on."""
-        found = self._find_block(b"texts", layout.key_u64(event))
-        start = layout.key_u64(event) if found is None else found[0]
-        for key, value in self._walk(b"texts", start):
-            yield layout.number_of(key), layout.unseal_compressed(value, TextBlock)
-
-    def texts_start(self, event: int) -> int:
-        """The number of the first event of the block that holds `event`."""
-        return self._block(b"texts", layout.key_u64(event))[0]
-
-    def texts(self, first: int) -> TextBlock:
-        """The block that starts at event `first`."""
-        value = self._need(b"texts", layout.key_u64(first))
-        return layout.unseal_compressed(value, TextBlock)
-
-    def dead_letters(self) -> Iterator[tuple[int, DeadLetter]]:
-        """Every dead letter with its number."""
-        for key, value in self._walk(b"dead_letters"):
-            yield layout.number_of(key), layout.unseal_struct(value, DeadLetter)
-
-    def _get(self, database: bytes, key: bytes) -> bytes | None:
-        value = self._transaction.get(key, db=self._databases[database])
-        return None if value is None else bytes(value)
-
-    def _need(self, database: bytes, key: bytes) -> bytes:
-        value = self._get(database, key)
-        if value is None:
-            raise CorruptShardError(self._path, f"{database.decode()} lacks the key {key!r}")
-        return value
-
-    def _walk(self, database: bytes, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
-        with self._transaction.cursor(self._databases[database]) as cursor:
-            if not cursor.set_range(start):
-                return
-            for key, value in cursor:
-                yield bytes(key), bytes(value)
-
-    def _find_block(self, database: bytes, key: bytes) -> tuple[bytes, bytes] | None:
-        """The last entry whose key is not above `key`."""
-        with self._transaction.cursor(self._databases[database]) as cursor:
-            if cursor.set_range(key):
-                is_found = cursor.key() == key or cursor.prev()
-            else:
-                is_found = cursor.last()
-            return (bytes(cursor.key()), bytes(cursor.value())) if is_found else None
-
-    def _block(self, database: bytes, key: bytes) -> tuple[int, bytes]:
-        found = self._find_block(database, key)
-        if found is None:
-            number = layout.number_of(key)
-            raise DamagedValueError(f"{database.decode()} has no block for {number}")
-        return layout.number_of(found[0]), found[1]
-
-
-class ShardWrite:
-    """A write transaction; what it puts is visible, whole, after the commit."""
-
-    def __init__(self, transaction: lmdb.Transaction, databases: Databases) -> None:
-        self._transaction = transaction
-        self._databases = databases
-
-    def put_header(self, header: Header) -> None:
-        """Writes what the shard says of itself."""
-        self._put(b"meta", _HEADER_KEY, layout.seal_struct(header))
-
-    def put_counters(self, counters: Counters) -> None:
-        """Replaces what the shard holds."""
-        self._put(b"meta", _COUNTERS_KEY, layout.seal_struct(counters))
-
-    def put_positions(self, positions: Sequence[Position]) -> None:
-        """Replaces the positions of these source partitions."""
-        for position in positions:
-            key = layout.digest(position.source, position.partition)
-            self._put(b"positions", key, layout.seal_struct(position))
-
-    def put_patterns(
-        self, first: int, texts: Sequence[str], digests: Sequence[bytes], vectors: Vectors
-    ) -> None:
-        """Adds new patterns, numbered from `first` on, and their vectors."""
-        if not texts:
-            return
-        for number, digest in enumerate(digests, first):
-            self._put(b"pattern_ids", digest, number.to_bytes(4, "little"), is_new=True)
-        for start in range(0, len(texts), PATTERN_BLOCK):
-            block = list(texts[start : start + PATTERN_BLOCK])
-            key = layout.key_u32(first + start)
-            self._append(b"patterns", key, layout.seal_compressed(block))
-        self._append(b"vectors", layout.key_u32(first), layout.seal_vectors(vectors))
-
-    def put_labelset(self, number: int, labels: Sequence[tuple[str, str]]) -> None:
-        """Adds a label set under its number."""
-        self._append(b"labelsets", layout.key_u32(number), layout.seal_struct(labels))
-
-    def put_columns(self, first: int, columns: Columns) -> None:
-        """Adds the columns of events, numbered from `first` on."""
-        self._append(b"columns", layout.key_u64(first), layout.seal_columns(columns))
-
-    def put_texts(self, first: int, block: TextBlock) -> None:
-        """Adds the texts of events, numbered from `first` on."""
-        self._append(b"texts", layout.key_u64(first), layout.seal_compressed(block))
-
-    def put_dead_letter(self, number: int, letter: DeadLetter) -> None:
-        """Adds a dead letter under its number."""
-        self._append(b"dead_letters", layout.key_u64(number), layout.seal_struct(letter))
-
-    def _put(self, database: bytes, key: bytes, value: bytes, *, is_new: bool = False) -> None:
-        is_stored = self._transaction.put(
-            key, value, db=self._databases[database], overwrite=not is_new
-        )
-        if not is_stored:
-            raise AssertionError(f"{database.decode()} already has the key {key.hex()}")
-
-    def _append(self, database: bytes, key: bytes, value: bytes) -> None:
-        """Puts a key that is above every other one; anything else is a fault of the caller."""
-        is_stored = self._transaction.put(
-            key, value, db=self._databases[database], overwrite=False, append=True
-        )
-        if not is_stored:
-            raise AssertionError(f"{database.decode()} already reaches {layout.number_of(key)}")
 
 
 def new_header(
@@ -392,3 +272,53 @@ def _write(path: Path, environment: lmdb.Environment, databases: Databases) -> I
             f"cannot write to {path}: {error}; nothing of this batch was kept: "
             "check the disk ('df', 'dmesg') and start again"
         ) from error
+
+
+def _check_present(path: Path) -> None:
+    try:
+        is_present = (path / "data.mdb").is_file()
+    except OSError as error:
+        raise StorageError(f"cannot open shard {path}: {error}") from error
+    if not is_present:
+        raise CorruptShardError(path, "its data.mdb is missing")
+
+
+class _Mapping:
+    """A read transaction that ends, with the environment, when nothing refers to it any more.
+
+    Only for an environment that never changes: nothing can be freed, so nothing is pinned.
+    """
+
+    def __init__(self, environment: lmdb.Environment) -> None:
+        self._environment = environment
+        self._transaction = environment.begin(buffers=True)
+        # LMDB allows a transaction to one thread at a time.
+        self._lock = Lock()
+
+    def __del__(self) -> None:
+        # By name: the shard may keep the environment longer, and no process may open it twice.
+        self._transaction.abort()
+        self._environment.close()
+
+    def array(self, database: lmdb._Database, name: str) -> NDArray[np.uint8]:
+        with self._lock:
+            value = self._transaction.get(name.encode(), db=database)
+        if value is None:
+            raise DamagedValueError("it is missing")
+        payload = layout.payload_view(value)
+        if not payload.size:
+            return payload
+        address = payload.__array_interface__["data"][0]
+        if address % _ALIGNMENT_BYTES:
+            payload = payload.copy()  # Only small values lie on odd addresses.
+            payload.flags.writeable = False
+            return payload
+        return np.asarray(_Mapped(self, payload))
+
+
+class _Mapped:
+    """Memory in a map, for NumPy: an array made of it refers to it, and it to the map."""
+
+    def __init__(self, mapping: _Mapping, payload: NDArray[np.uint8]) -> None:
+        self._mapping = mapping
+        self.__array_interface__ = payload.__array_interface__

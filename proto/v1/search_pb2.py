@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x64\x65jalog/proto/v1/search.proto\x12\ndejalog.v1\"\xf0\x01\n\rSearchRequest\x12\r\n\x05query\x18\x01 \x01(\t\x12\r\n\x05limit\x18\x02 \x01(\x05\x12\x18\n\x0boccurrences\x18\x03 \x01(\x05H\x00\x88\x01\x01\x12\x1c\n\x0fsince_unix_nano\x18\x04 \x01(\x03H\x01\x88\x01\x01\x12\x1c\n\x0funtil_unix_nano\x18\x05 \x01(\x03H\x02\x88\x01\x01\x12\r\n\x05where\x18\x06 \x03(\t\x12$\n\x04mode\x18\x07 \x01(\x0e\x32\x16.dejalog.v1.SearchModeB\x0e\n\x0c_occurrencesB\x12\n\x10_since_unix_nanoB\x12\n\x10_until_unix_nano\"\xc6\x01\n\x0eSearchResponse\x12\x1d\n\x04hits\x18\x01 \x03(\x0b\x32\x0f.dejalog.v1.Hit\x12\x14\n\x0c\x65vents_total\x18\x02 \x01(\x03\x12\x16\n\x0e\x65vents_matched\x18\x03 \x01(\x03\x12\x17\n\x0fpatterns_scored\x18\x04 \x01(\x03\x12\x17\n\x0fshards_searched\x18\x05 \x01(\x05\x12\x11\n\telapsed_s\x18\x06 \x01(\x01\x12\x12\n\nis_partial\x18\x07 \x01(\x08\x12\x0e\n\x06is_cut\x18\x08 \x01(\x08\"\xfd\x01\n\x03Hit\x12\x12\n\npattern_id\x18\x01 \x01(\t\x12\x0f\n\x07pattern\x18\x02 \x01(\t\x12\"\n\x06scores\x18\x03 \x01(\x0b\x32\x12.dejalog.v1.Scores\x12\r\n\x05\x63ount\x18\x04 \x01(\x03\x12\x1c\n\x14\x66irst_seen_unix_nano\x18\x05 \x01(\x03\x12\x1b\n\x13last_seen_unix_nano\x18\x06 \x01(\x03\x12+\n\x0boccurrences\x18\x07 \x03(\x0b\x32\x16.dejalog.v1.Occurrence\x12&\n\x08\x65vidence\x18\x08 \x03(\x0b\x32\x14.dejalog.v1.Evidence\x12\x0e\n\x06is_cut\x18\t \x01(\x08\"Y\n\x06Scores\x12\r\n\x05total\x18\x01 \x01(\x01\x12\x10\n\x08semantic\x18\x02 \x01(\x01\x12\x0e\n\x06pooled\x18\x03 \x01(\x01\x12\x0f\n\x07lexical\x18\x04 \x01(\x01\x12\r\n\x05\x65xact\x18\x05 \x01(\x01\"\xa3\x03\n\nOccurrence\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\x03\x12\x16\n\x0etime_unix_nano\x18\x02 \x01(\x03\x12+\n\x0btime_origin\x18\x03 \x01(\x0e\x32\x16.dejalog.v1.TimeOrigin\x12\x1e\n\x04kind\x18\x04 \x01(\x0e\x32\x10.dejalog.v1.Kind\x12\x0c\n\x04text\x18\x05 \x01(\t\x12\x0e\n\x06source\x18\x06 \x01(\t\x12\x11\n\tpartition\x18\x07 \x01(\t\x12\x0e\n\x06offset\x18\x08 \x01(\x03\x12\x0b\n\x03sub\x18\t \x01(\x05\x12\x32\n\x06labels\x18\n \x03(\x0b\x32\".dejalog.v1.Occurrence.LabelsEntry\x12:\n\nattributes\x18\x0b \x03(\x0b\x32&.dejalog.v1.Occurrence.AttributesEntry\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a\x31\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"l\n\x08\x45vidence\x12\x13\n\x0bquery_start\x18\x01 \x01(\x05\x12\x11\n\tquery_end\x18\x02 \x01(\x05\x12\x12\n\ntext_start\x18\x03 \x01(\x05\x12\x10\n\x08text_end\x18\x04 \x01(\x05\x12\x12\n\nsimilarity\x18\x05 \x01(\x01*t\n\nSearchMode\x12\x1b\n\x17SEARCH_MODE_UNSPECIFIED\x10\x00\x12\x16\n\x12SEARCH_MODE_HYBRID\x10\x01\x12\x18\n\x14SEARCH_MODE_SEMANTIC\x10\x02\x12\x17\n\x13SEARCH_MODE_LEXICAL\x10\x03*9\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x0c\n\x08KIND_LOG\x10\x01\x12\r\n\tKIND_NOTE\x10\x02*Z\n\nTimeOrigin\x12\x1b\n\x17TIME_ORIGIN_UNSPECIFIED\x10\x00\x12\x15\n\x11TIME_ORIGIN_EVENT\x10\x01\x12\x18\n\x14TIME_ORIGIN_RECEIVED\x10\x02\x32P\n\rSearchService\x12?\n\x06Search\x12\x19.dejalog.v1.SearchRequest\x1a\x1a.dejalog.v1.SearchResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x64\x65jalog/proto/v1/search.proto\x12\ndejalog.v1\"\xf0\x01\n\rSearchRequest\x12\r\n\x05query\x18\x01 \x01(\t\x12\r\n\x05limit\x18\x02 \x01(\x05\x12\x18\n\x0boccurrences\x18\x03 \x01(\x05H\x00\x88\x01\x01\x12\x1c\n\x0fsince_unix_nano\x18\x04 \x01(\x03H\x01\x88\x01\x01\x12\x1c\n\x0funtil_unix_nano\x18\x05 \x01(\x03H\x02\x88\x01\x01\x12\r\n\x05where\x18\x06 \x03(\t\x12$\n\x04mode\x18\x07 \x01(\x0e\x32\x16.dejalog.v1.SearchModeB\x0e\n\x0c_occurrencesB\x12\n\x10_since_unix_nanoB\x12\n\x10_until_unix_nano\"\xde\x01\n\x0eSearchResponse\x12\x1d\n\x04hits\x18\x01 \x03(\x0b\x32\x0f.dejalog.v1.Hit\x12\x14\n\x0c\x65vents_total\x18\x02 \x01(\x03\x12\x16\n\x0e\x65vents_matched\x18\x03 \x01(\x03\x12\x17\n\x0fpatterns_scored\x18\x04 \x01(\x03\x12\x17\n\x0fshards_searched\x18\x05 \x01(\x05\x12\x11\n\telapsed_s\x18\x06 \x01(\x01\x12\x12\n\nis_partial\x18\x07 \x01(\x08\x12\x0e\n\x06is_cut\x18\x08 \x01(\x08\x12\x16\n\x0e\x64\x61maged_shards\x18\t \x03(\t\"\xfd\x01\n\x03Hit\x12\x12\n\npattern_id\x18\x01 \x01(\t\x12\x0f\n\x07pattern\x18\x02 \x01(\t\x12\"\n\x06scores\x18\x03 \x01(\x0b\x32\x12.dejalog.v1.Scores\x12\r\n\x05\x63ount\x18\x04 \x01(\x03\x12\x1c\n\x14\x66irst_seen_unix_nano\x18\x05 \x01(\x03\x12\x1b\n\x13last_seen_unix_nano\x18\x06 \x01(\x03\x12+\n\x0boccurrences\x18\x07 \x03(\x0b\x32\x16.dejalog.v1.Occurrence\x12&\n\x08\x65vidence\x18\x08 \x03(\x0b\x32\x14.dejalog.v1.Evidence\x12\x0e\n\x06is_cut\x18\t \x01(\x08\"Y\n\x06Scores\x12\r\n\x05total\x18\x01 \x01(\x01\x12\x10\n\x08semantic\x18\x02 \x01(\x01\x12\x0e\n\x06pooled\x18\x03 \x01(\x01\x12\x0f\n\x07lexical\x18\x04 \x01(\x01\x12\r\n\x05\x65xact\x18\x05 \x01(\x01\"\xa3\x03\n\nOccurrence\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\x03\x12\x16\n\x0etime_unix_nano\x18\x02 \x01(\x03\x12+\n\x0btime_origin\x18\x03 \x01(\x0e\x32\x16.dejalog.v1.TimeOrigin\x12\x1e\n\x04kind\x18\x04 \x01(\x0e\x32\x10.dejalog.v1.Kind\x12\x0c\n\x04text\x18\x05 \x01(\t\x12\x0e\n\x06source\x18\x06 \x01(\t\x12\x11\n\tpartition\x18\x07 \x01(\t\x12\x0e\n\x06offset\x18\x08 \x01(\x03\x12\x0b\n\x03sub\x18\t \x01(\x05\x12\x32\n\x06labels\x18\n \x03(\x0b\x32\".dejalog.v1.Occurrence.LabelsEntry\x12:\n\nattributes\x18\x0b \x03(\x0b\x32&.dejalog.v1.Occurrence.AttributesEntry\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a\x31\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"l\n\x08\x45vidence\x12\x13\n\x0bquery_start\x18\x01 \x01(\x05\x12\x11\n\tquery_end\x18\x02 \x01(\x05\x12\x12\n\ntext_start\x18\x03 \x01(\x05\x12\x10\n\x08text_end\x18\x04 \x01(\x05\x12\x12\n\nsimilarity\x18\x05 \x01(\x01*t\n\nSearchMode\x12\x1b\n\x17SEARCH_MODE_UNSPECIFIED\x10\x00\x12\x16\n\x12SEARCH_MODE_HYBRID\x10\x01\x12\x18\n\x14SEARCH_MODE_SEMANTIC\x10\x02\x12\x17\n\x13SEARCH_MODE_LEXICAL\x10\x03*9\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x0c\n\x08KIND_LOG\x10\x01\x12\r\n\tKIND_NOTE\x10\x02*Z\n\nTimeOrigin\x12\x1b\n\x17TIME_ORIGIN_UNSPECIFIED\x10\x00\x12\x15\n\x11TIME_ORIGIN_EVENT\x10\x01\x12\x18\n\x14TIME_ORIGIN_RECEIVED\x10\x02\x32P\n\rSearchService\x12?\n\x06Search\x12\x19.dejalog.v1.SearchRequest\x1a\x1a.dejalog.v1.SearchResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,28 +35,28 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_OCCURRENCE_LABELSENTRY']._serialized_options = b'8\001'
   _globals['_OCCURRENCE_ATTRIBUTESENTRY']._loaded_options = None
   _globals['_OCCURRENCE_ATTRIBUTESENTRY']._serialized_options = b'8\001'
-  _globals['_SEARCHMODE']._serialized_start=1368
-  _globals['_SEARCHMODE']._serialized_end=1484
-  _globals['_KIND']._serialized_start=1486
-  _globals['_KIND']._serialized_end=1543
-  _globals['_TIMEORIGIN']._serialized_start=1545
-  _globals['_TIMEORIGIN']._serialized_end=1635
+  _globals['_SEARCHMODE']._serialized_start=1392
+  _globals['_SEARCHMODE']._serialized_end=1508
+  _globals['_KIND']._serialized_start=1510
+  _globals['_KIND']._serialized_end=1567
+  _globals['_TIMEORIGIN']._serialized_start=1569
+  _globals['_TIMEORIGIN']._serialized_end=1659
   _globals['_SEARCHREQUEST']._serialized_start=46
   _globals['_SEARCHREQUEST']._serialized_end=286
   _globals['_SEARCHRESPONSE']._serialized_start=289
-  _globals['_SEARCHRESPONSE']._serialized_end=487
-  _globals['_HIT']._serialized_start=490
-  _globals['_HIT']._serialized_end=743
-  _globals['_SCORES']._serialized_start=745
-  _globals['_SCORES']._serialized_end=834
-  _globals['_OCCURRENCE']._serialized_start=837
-  _globals['_OCCURRENCE']._serialized_end=1256
-  _globals['_OCCURRENCE_LABELSENTRY']._serialized_start=1160
-  _globals['_OCCURRENCE_LABELSENTRY']._serialized_end=1205
-  _globals['_OCCURRENCE_ATTRIBUTESENTRY']._serialized_start=1207
-  _globals['_OCCURRENCE_ATTRIBUTESENTRY']._serialized_end=1256
-  _globals['_EVIDENCE']._serialized_start=1258
-  _globals['_EVIDENCE']._serialized_end=1366
-  _globals['_SEARCHSERVICE']._serialized_start=1637
-  _globals['_SEARCHSERVICE']._serialized_end=1717
+  _globals['_SEARCHRESPONSE']._serialized_end=511
+  _globals['_HIT']._serialized_start=514
+  _globals['_HIT']._serialized_end=767
+  _globals['_SCORES']._serialized_start=769
+  _globals['_SCORES']._serialized_end=858
+  _globals['_OCCURRENCE']._serialized_start=861
+  _globals['_OCCURRENCE']._serialized_end=1280
+  _globals['_OCCURRENCE_LABELSENTRY']._serialized_start=1184
+  _globals['_OCCURRENCE_LABELSENTRY']._serialized_end=1229
+  _globals['_OCCURRENCE_ATTRIBUTESENTRY']._serialized_start=1231
+  _globals['_OCCURRENCE_ATTRIBUTESENTRY']._serialized_end=1280
+  _globals['_EVIDENCE']._serialized_start=1282
+  _globals['_EVIDENCE']._serialized_end=1390
+  _globals['_SEARCHSERVICE']._serialized_start=1661
+  _globals['_SEARCHSERVICE']._serialized_end=1741
 # @@protoc_insertion_point(module_scope)

@@ -54,7 +54,7 @@ class SearchRequest(_message.Message):
     def __init__(self, query: _Optional[str] = ..., limit: _Optional[int] = ..., occurrences: _Optional[int] = ..., since_unix_nano: _Optional[int] = ..., until_unix_nano: _Optional[int] = ..., where: _Optional[_Iterable[str]] = ..., mode: _Optional[_Union[SearchMode, str]] = ...) -> None: ...
 
 class SearchResponse(_message.Message):
-    __slots__ = ("hits", "events_total", "events_matched", "patterns_scored", "shards_searched", "elapsed_s", "is_partial", "is_cut")
+    __slots__ = ("hits", "events_total", "events_matched", "patterns_scored", "shards_searched", "elapsed_s", "is_partial", "is_cut", "damaged_shards")
     HITS_FIELD_NUMBER: _ClassVar[int]
     EVENTS_TOTAL_FIELD_NUMBER: _ClassVar[int]
     EVENTS_MATCHED_FIELD_NUMBER: _ClassVar[int]
@@ -63,6 +63,7 @@ class SearchResponse(_message.Message):
     ELAPSED_S_FIELD_NUMBER: _ClassVar[int]
     IS_PARTIAL_FIELD_NUMBER: _ClassVar[int]
     IS_CUT_FIELD_NUMBER: _ClassVar[int]
+    DAMAGED_SHARDS_FIELD_NUMBER: _ClassVar[int]
     hits: _containers.RepeatedCompositeFieldContainer[Hit]
     events_total: int
     events_matched: int
@@ -71,7 +72,8 @@ class SearchResponse(_message.Message):
     elapsed_s: float
     is_partial: bool
     is_cut: bool
-    def __init__(self, hits: _Optional[_Iterable[_Union[Hit, _Mapping]]] = ..., events_total: _Optional[int] = ..., events_matched: _Optional[int] = ..., patterns_scored: _Optional[int] = ..., shards_searched: _Optional[int] = ..., elapsed_s: _Optional[float] = ..., is_partial: bool = ..., is_cut: bool = ...) -> None: ...
+    damaged_shards: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, hits: _Optional[_Iterable[_Union[Hit, _Mapping]]] = ..., events_total: _Optional[int] = ..., events_matched: _Optional[int] = ..., patterns_scored: _Optional[int] = ..., shards_searched: _Optional[int] = ..., elapsed_s: _Optional[float] = ..., is_partial: bool = ..., is_cut: bool = ..., damaged_shards: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Hit(_message.Message):
     __slots__ = ("pattern_id", "pattern", "scores", "count", "first_seen_unix_nano", "last_seen_unix_nano", "occurrences", "evidence", "is_cut")

@@ -73,7 +73,11 @@ IMPORTED_ONLY_BY = {
     "onnxruntime": {"indexer/encode.py"},
     "tokenizers": {"indexer/encode.py"},
     "tantivy": {"indexer/lexical.py", "indexer/lexical_view.py"},
-    "lmdb": {"indexer/store/environment.py", "indexer/store/shard.py", "indexer/verify.py"},
+    "lmdb": {
+        "indexer/store/environment.py",
+        "indexer/store/shard.py",
+        "indexer/store/transaction.py",
+    },
 }
 
 

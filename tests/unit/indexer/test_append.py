@@ -23,7 +23,7 @@ from dejalog.indexer.quantize import dequantize_rows
 from dejalog.indexer.store.directory import DataDirectory
 from dejalog.indexer.store.environment import MAP_BYTES
 from dejalog.indexer.store.events import open_block
-from dejalog.indexer.store.view import ShardView
+from dejalog.indexer.store.view import FreshVectors, ShardView
 
 
 def event(text: str, offset: int, *, time_ns: int = 0, host: str = "gw7") -> Event:
@@ -63,7 +63,8 @@ def test_a_batch_is_stored_whole(tmp_path: Path, encoder: Encoder) -> None:
         assert (arrays.counters.oldest_ns, arrays.counters.newest_ns) == (20, 50)
         assert appender.positions() == [Position("file", "1:2", 62)]
         expected = encoder.encode_patterns([mask_pattern(first.text)[0]])[0]
-        stored = dequantize_rows(arrays.codes, arrays.scales)
+        assert isinstance(arrays.vectors, FreshVectors)
+        stored = dequantize_rows(arrays.vectors.codes, arrays.vectors.scales)
         np.testing.assert_allclose(stored, expected.vectors, atol=0.01)
 
 
@@ -123,6 +124,42 @@ def test_age_ends_a_shard_but_not_an_empty_one(tmp_path: Path, encoder: Encoder)
         assert len(directory.shards) == 1
         appender.append(batch(event("second", 1)))
         assert len(directory.shards) == 2
+
+
+def test_a_shard_that_has_grown_old_is_left_alone_without_another_event(
+    tmp_path: Path, encoder: Encoder
+) -> None:
+    now = [1_000_000_000]
+    with DataDirectory.open(tmp_path, is_writable=True) as directory:
+        limits = ShardLimits(age_max_s=60)
+        appender = Appender(directory, encoder, limits=limits, clock=lambda: now[0])
+        now[0] += 3600 * 10**9
+        assert not appender.roll_if_due()
+        appender.append(batch(event("first", 0), end=7))
+        assert appender.roll_if_due()
+        assert not appender.roll_if_due()
+        assert [s.header.first_event for s in directory.shards] == [0, 1]
+        assert appender.positions() == [Position("file", "1:2", 7)]
+
+
+def test_a_full_shard_of_nothing_is_not_rolled_again_and_again(
+    tmp_path: Path, encoder: Encoder
+) -> None:
+    """With shard.bytes_max below the size of an empty shard each look would have made another."""
+    with DataDirectory.open(tmp_path, is_writable=True) as directory:
+        appender = Appender(directory, encoder, limits=ShardLimits(bytes_max=1))
+        assert not appender.roll_if_due()
+        assert len(directory.shards) == 1
+
+
+def test_sealing_begins_a_new_shard_only_behind_something(tmp_path: Path, encoder: Encoder) -> None:
+    with DataDirectory.open(tmp_path, is_writable=True) as directory:
+        appender = Appender(directory, encoder)
+        assert not appender.seal()
+        appender.append(batch(dead_letters=(letter(0),)))
+        assert appender.seal()
+        assert not appender.seal()
+        assert [s.header.first_dead_letter for s in directory.shards] == [0, 1]
 
 
 def test_an_index_of_another_model_is_refused(tmp_path: Path, encoder: Encoder) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -56,7 +57,8 @@ def stored(
                 part = events[start : start + batch]
                 with shard.write() as write:
                     if start == 0:
-                        write.put_patterns(0, ["line"], [digest("line")], one_vector())
+                        write.put_patterns(0, ["line"], [digest("line")])
+                        write.put_vectors(0, one_vector())
                         write.put_labelset(0, (("host", "gw7"),))
                     write.put_columns(first + start, columns_of(part))
                     for at, block in text_blocks(part):
@@ -108,9 +110,20 @@ def test_context_crosses_shards(tmp_path: Path) -> None:
         assert numbers(read_context(states, 3, before=3, after=3)) == ([0], [4, 6])
 
 
-def test_a_dropped_shard_ends_the_context(tmp_path: Path) -> None:
+def test_the_context_goes_on_behind_numbers_whose_events_are_gone(tmp_path: Path) -> None:
+    """Compaction trims deleted events off a shard's ends; the lines behind them are neighbours."""
     with stored(tmp_path, [[A, A], [A, A]], gap=5) as states:
-        assert numbers(read_context(states, 7, before=9, after=9)) == ([], [8])
+        assert numbers(read_context(states, 7, before=9, after=9)) == ([0, 1], [8])
+
+
+def test_deleted_events_are_no_neighbours_and_have_no_context(tmp_path: Path) -> None:
+    with stored(tmp_path, [[A, B, A, A], [A, A]]) as whole:
+        deleted = np.array([False, False, True, False])
+        states = [replace(whole[0], deleted=deleted), whole[1]]
+        assert numbers(read_context(states, 3, before=9, after=9)) == ([0], [4, 5])
+        assert numbers(read_context(states, 0, before=9, after=2)) == ([], [3, 4])
+        with pytest.raises(LookupError, match="not any more"):
+            read_context(states, 2, before=1, after=1)
 
 
 def test_nothing_is_read_where_nothing_is_asked_for(tmp_path: Path) -> None:

@@ -1,14 +1,19 @@
 from __future__ import annotations
 
+import itertools
+import re
+
 import numpy as np
 import pytest
 
 from dejalog.indexer import exact
 from dejalog.indexer.catch_up import lexical_folder
-from dejalog.indexer.exact import events_with_code, match_exact, whole_words
+from dejalog.indexer.exact import match_exact, patterns_with_code, whole_words
+from dejalog.indexer.filter import Counted
 from dejalog.indexer.lexical import LexicalIndex
 from dejalog.indexer.query import SearchRequest
-from dejalog.indexer.store.view import ShardView
+from dejalog.indexer.store.events import EventReader
+from dejalog.indexer.store.view import ShardArrays, ShardView
 
 TEXTS = [
     "Receiving block blk_-1608999687919862906 src: /10.250.19.102:54106",
@@ -78,11 +83,38 @@ def test_reading_is_bounded_and_says_so(opened, monkeypatch) -> None:
     assert not match.events.any()
 
 
-def test_a_code_is_found_with_its_masked_and_its_kept_pieces(opened) -> None:
-    arrays, lexical, _ = opened
-    found = events_with_code("blk_7503483334202473044", arrays, lexical)
-    assert np.flatnonzero(found).tolist() == [1]
-    assert not events_with_code("E-9999", arrays, lexical).any()
+def test_a_code_is_found_with_its_masked_and_its_kept_pieces(make_index) -> None:
+    """The oracle reads every event; some codes lie half in the pattern and half in a value."""
+    maker = make_index()
+    maker.add(*TEXTS[:5], "blk_17 blk_7503483334202473044", "10.250.19.102 and no user")
+    shard = maker.directory.shards[0]
+    arrays = ShardView(shard).refresh()
+    masks = [None, np.array([1, 0, 1, 0, 1, 0, 1], np.bool_)]
+    codes = ["blk_7503483334202473044", "/10.250.19.102:54106", "10.250.19.102", "E-9999"]
+    codes.append("BadUserAccessDenied@10.250.19.102")
+    with LexicalIndex.open(lexical_folder(shard)) as lexical, shard.snapshot() as snapshot:
+        view, reader = lexical.view(), EventReader(snapshot, arrays)
+        for code, events in itertools.product(codes, masks):
+            words = set(_pieces(code.lower()))
+            rows = [
+                row
+                for row in range(7)
+                if (events is None or events[row])
+                and all(word in reader.text(row).lower() for word in words)
+            ]
+            expected = sorted({int(arrays.columns.patterns[row]) for row in rows})
+            counted = Counted(events, None if events is None else _flags(arrays, events))
+            assert patterns_with_code(code, arrays, view, counted).tolist() == expected, code
+
+
+def _pieces(code: str) -> list[str]:
+    return [piece for piece in re.split("[/:@]", code) if piece]
+
+
+def _flags(arrays: ShardArrays, events: np.ndarray) -> np.ndarray:
+    flags = np.zeros(arrays.counters.patterns, np.bool_)
+    flags[arrays.columns.patterns[events]] = True
+    return flags
 
 
 def test_a_string_at_the_end_of_a_very_long_text_is_found(make_index) -> None:

@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from dejalog.indexer import kernel
 from dejalog.indexer.encode import EncodedQuery, TokenSpan
 from dejalog.indexer.explain import explain, explain_exact
-from dejalog.indexer.kernel.reference import maxsim
 from dejalog.indexer.mask import mask_pattern
 from dejalog.indexer.quantize import quantize_rows
 from dejalog.indexer.terms import query_terms
@@ -15,13 +15,12 @@ def test_a_pair_points_behind_masked_values_into_the_raw_text() -> None:
     text = "2024-03-01T10:00:00Z 10.0.0.7 pump tripped after 123456 hours"
     pattern = mask_pattern(text)[0]
     spans = [None, *(TokenSpan(pattern.index(w), pattern.index(w) + len(w)) for w in WORDS)]
-    rows = np.eye(4, dtype=np.float32)
-    codes, scales = quantize_rows(rows)
-    query = EncodedQuery(rows[[2, 3]], rows[0], (TokenSpan(0, 7), TokenSpan(8, 13)))
-    found = explain(query, spans, codes, scales, text)
+    vectors = np.eye(4, dtype=np.float32)
+    query = EncodedQuery(vectors[[2, 3]], vectors[0], (TokenSpan(0, 7), TokenSpan(8, 13)))
+    found = explain(query, spans, np.array([2, 3]), np.array([0.5, 1], np.float32), text)
     assert [text[e.text_start : e.text_end] for e in found] == ["tripped", "hours"]
     assert [(e.query_start, e.query_end) for e in found] == [(0, 7), (8, 13)]
-    assert [e.similarity for e in found] == pytest.approx([1, 1], abs=0.01)
+    assert [e.similarity for e in found] == [0.5, 1]
 
 
 WORDS = ("pump", "tripped", "hours")
@@ -37,8 +36,8 @@ def test_the_pairs_add_up_to_the_score(encoder) -> None:
         query.vectors, query.pooled, tuple(s or TokenSpan(0, 0) for s in query.spans)
     )
     spans = [s or TokenSpan(0, 0) for s in encoder.pattern_spans(pattern)]
-    found = explain(everything, spans, codes, scales, pattern)
-    score = maxsim(query.vectors, codes, scales, np.array([0, len(codes)]))[0]
+    found = explain(everything, spans, *kernel.best_rows(query.vectors, codes, scales), pattern)
+    score = kernel.maxsim(query.vectors, codes, scales, np.array([0, len(codes)]))[0]
     assert sum(e.similarity for e in found) == pytest.approx(float(score), rel=1e-5)
 
 

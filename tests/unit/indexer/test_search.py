@@ -127,7 +127,7 @@ def test_what_a_filter_leaves_is_found_however_many_others_have_the_word(
     make_index, monkeypatch
 ) -> None:
     """The 2,000 best of the whole shard were cut before the filter applied."""
-    monkeypatch.setattr("dejalog.indexer.match.LEXICAL_DEPTH", 3)
+    monkeypatch.setattr("dejalog.indexer.words.LEXICAL_DEPTH", 3)
     maker = make_index()
     many = [maker.event(f"connection {w} lost", labels=(("host", "a"),)) for w in WORDS]
     rare = "a much longer line in which the word connection has little weight at all"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import resource
 import subprocess
 import sys
@@ -57,3 +58,36 @@ def test_a_page_count_that_nothing_can_hold_is_damage(tmp_path: Path) -> None:
     (tmp_path / "data.mdb").write_bytes(data)
     with pytest.raises(CorruptShardError, match="cannot open"):
         open_environment(tmp_path, is_writable=False, map_bytes=MAP_BYTES)
+
+
+def filled(path: Path) -> int:
+    """Makes an environment with values of several pages and returns its size."""
+    environment = open_environment(path, is_writable=True, map_bytes=MAP_BYTES)
+    database = environment.open_db(b"texts")
+    with environment.begin(write=True) as transaction:
+        for number in range(20):
+            transaction.put(bytes([number]), b"x" * 20_000, db=database)
+    environment.close()
+    return (path / "data.mdb").stat().st_size
+
+
+@pytest.mark.parametrize("share", [0.999, 0.5, 0.05])
+def test_a_file_that_was_cut_short_is_damage_and_no_sigbus(tmp_path: Path, share: float) -> None:
+    """The first look at a page behind the end of the file killed the process."""
+    size = filled(tmp_path)
+    os.truncate(tmp_path / "data.mdb", int(size * share))
+    for is_immutable in (False, True):
+        with pytest.raises(CorruptShardError, match="cut short"):
+            open_environment(
+                tmp_path, is_writable=False, map_bytes=MAP_BYTES, is_immutable=is_immutable
+            )
+    os.truncate(tmp_path / "data.mdb", 100)
+    with pytest.raises(CorruptShardError, match="cannot open"):
+        open_environment(tmp_path, is_writable=False, map_bytes=MAP_BYTES)
+
+
+def test_an_immutable_environment_needs_no_lock_file(tmp_path: Path) -> None:
+    filled(tmp_path)
+    (tmp_path / "lock.mdb").unlink()
+    open_environment(tmp_path, is_writable=False, map_bytes=MAP_BYTES, is_immutable=True).close()
+    assert [path.name for path in tmp_path.iterdir()] == ["data.mdb"]

@@ -69,8 +69,10 @@ def test_a_new_shard_begins_with_its_predecessors_positions(shard: Shard) -> Non
 
 def test_what_a_transaction_put_is_there_after_reopening(shard: Shard, tmp_path: Path) -> None:
     with shard.write() as write:
-        write.put_patterns(0, ["a <num>", "b"], [digest("a <num>"), digest("b")], vectors(2))
-        write.put_patterns(2, ["c"], [digest("c")], vectors(1))
+        write.put_patterns(0, ["a <num>", "b"], [digest("a <num>"), digest("b")])
+        write.put_vectors(0, vectors(2))
+        write.put_patterns(2, ["c"], [digest("c")])
+        write.put_vectors(2, vectors(1))
         write.put_labelset(0, [("host", "gw7")])
         write.put_texts(100, block("a 12345", "b"))
         write.put_texts(102, block("c"))
@@ -111,14 +113,14 @@ def test_a_snapshot_does_not_see_what_is_committed_after_it_began(shard: Shard) 
 
 def test_a_pattern_number_is_given_once(shard: Shard) -> None:
     with shard.write() as write:
-        write.put_patterns(0, ["a"], [digest("a")], vectors(1))
+        write.put_patterns(0, ["a"], [digest("a")])
     with pytest.raises(AssertionError, match="already"), shard.write() as write:
-        write.put_patterns(0, ["b"], [digest("b")], vectors(1))
+        write.put_patterns(0, ["b"], [digest("b")])
 
 
 def test_a_flipped_byte_on_disk_is_named_and_not_returned(shard: Shard, tmp_path: Path) -> None:
     with shard.write() as write:
-        write.put_patterns(0, ["compressor"], [digest("compressor")], vectors(1))
+        write.put_patterns(0, ["compressor"], [digest("compressor")])
         write.put_texts(100, block("x" * 50 + "needle-in-the-file" + "y" * 50))
         write.put_labelset(0, [("host", "unmistakable-label")])
     shard.close()

@@ -1,0 +1,148 @@
+// Scoring in plain C++, for any processor; the compiler makes what vectors of it that it can.
+#include "score.hpp"
+
+namespace dejalog {
+namespace {
+
+constexpr std::int32_t kFreshOffset = 0;
+
+// In this form compilers know a product of vectors, such as PMADDWD.
+inline std::int32_t dot(const std::int16_t* __restrict a, const std::int16_t* __restrict b,
+                        std::size_t dim) {
+    std::int32_t sum = 0;
+    for (std::size_t i = 0; i < dim; ++i) sum += std::int32_t{a[i]} * std::int32_t{b[i]};
+    return sum;
+}
+
+// Rows stay rows, as int16.
+template <int kBits>
+void pack_query(const Scan& scan) {
+    auto* rows = static_cast<std::int16_t*>(scan.workspace);
+    const std::size_t size = scan.query.blocks * kQueryRows * scan.query.dim;
+    for (std::size_t i = 0; i < size; ++i) rows[i] = scan.query.rows[i];
+}
+
+struct Best {
+    float values[kQueryRows];
+
+    static Best lowest() {
+        Best best;
+        for (float& value : best.values) value = -__builtin_inff();
+        return best;
+    }
+    void store(float* out) const {
+        for (std::size_t row = 0; row < kQueryRows; ++row) out[row] = values[row];
+    }
+};
+
+struct Entries {
+    std::int16_t values[kQueryRows];
+
+    static Entries lowest() {
+        Entries entries;
+        for (std::int16_t& value : entries.values) value = -32768;
+        return entries;
+    }
+    void raise(const std::int16_t* __restrict row) {
+        for (std::size_t i = 0; i < kQueryRows; ++i)
+            values[i] = row[i] > values[i] ? row[i] : values[i];
+    }
+    std::int32_t sum() const {
+        std::int32_t total = 0;
+        for (std::int16_t value : values) total += value;
+        return total;
+    }
+};
+
+template <int kBits>
+inline void unpack_token(const Tokens& tokens, std::size_t token, std::int16_t* numbers) {
+    const std::uint8_t* packed = tokens.bytes + token * tokens.width;
+    for (int field = 0; field < 8 / kBits; ++field)
+        for (std::size_t i = 0; i < tokens.width; ++i) {
+            const int byte = packed[i];
+            numbers[static_cast<std::size_t>(field) * tokens.width + i] =
+                kBits == kFresh ? static_cast<std::int8_t>(byte)
+                                : tokens.weights[(byte >> (field * kBits)) & ((1 << kBits) - 1)];
+        }
+}
+
+template <int kBits, int kTokens>
+inline void score_tokens(const Scan& scan, std::size_t block, std::size_t token, Best& best) {
+    const Tokens& tokens = scan.tokens;
+    std::int16_t numbers[kDimMax];
+    std::int32_t sums[kQueryRows];
+    const auto* rows = static_cast<const std::int16_t*>(scan.workspace) +
+                       block * kQueryRows * scan.query.dim;
+    for (std::size_t end = token + kTokens; token < end; ++token) {
+        unpack_token<kBits>(tokens, token, numbers);
+        for (std::size_t row = 0; row < kQueryRows; ++row)
+            sums[row] = scan.query.bias[block * kQueryRows + row] +
+                        dot(rows + row * scan.query.dim, numbers, scan.query.dim);
+        if (kBits != kFresh) {
+            const std::int16_t* entries =
+                tokens.table + (block * kTableRows + tokens.centroid_ids[token]) * kQueryRows;
+            for (std::size_t row = 0; row < kQueryRows; ++row)
+                sums[row] += entries[row] * (1 << tokens.shift);
+        }
+        const float scale =
+            kBits == kFresh ? tokens.scales[token] : tokens.norm_values[tokens.norms[token]];
+        for (std::size_t row = 0; row < kQueryRows; ++row) {
+            const float similarity = static_cast<float>(sums[row]) * scale;
+            best.values[row] = similarity > best.values[row] ? similarity : best.values[row];
+        }
+    }
+}
+
+constexpr std::size_t kTile = 1;
+using TileToken = std::int16_t;
+
+// Rows stay rows, as int16, up to whole groups.
+void pack_centroids(const Nearest& job) {
+    const std::size_t padded = (job.count + kCentroidGroup - 1) / kCentroidGroup * kCentroidGroup;
+    auto* packed = static_cast<std::int16_t*>(job.workspace);
+    for (std::size_t i = 0; i < padded * job.dim; ++i)
+        packed[i] = i < job.count * job.dim ? job.centroids[i] : 0;
+}
+
+void pack_tokens(const Nearest& job, std::size_t start, std::size_t count, TileToken* tokens) {
+    for (std::size_t i = 0; i < count * job.dim; ++i) tokens[i] = job.codes[start * job.dim + i];
+}
+
+void dot_tile(const Nearest& job, std::size_t first, const TileToken* tokens,
+              std::int32_t (*dots)[kCentroidGroup]) {
+    const auto* packed = static_cast<const std::int16_t*>(job.workspace) + first * job.dim;
+    for (std::size_t lane = 0; lane < kCentroidGroup; ++lane)
+        dots[0][lane] = dot(packed + lane * job.dim, tokens, job.dim);
+}
+
+void pack_wide(const std::int16_t* rows, std::size_t dim, std::int16_t* packed) {
+    for (std::size_t i = 0; i < kQueryRows * dim; ++i) packed[i] = rows[i];
+}
+
+void dot_centroids(const Table& job, std::size_t first, std::size_t count,
+                   std::int32_t (*dots)[kQueryRows]) {
+    std::int16_t wide[kDimMax];
+    const auto* rows = static_cast<const std::int16_t*>(job.workspace);
+    for (std::size_t k = 0; k < count; ++k) {
+        for (std::size_t i = 0; i < job.dim; ++i)
+            wide[i] = job.centroids[(first + k) * job.dim + i];
+        for (std::size_t row = 0; row < kQueryRows; ++row)
+            dots[k][row] = dot(rows + row * job.dim, wide, job.dim);
+    }
+}
+
+inline std::int32_t dot_row(const RowDots& job, const std::int8_t* code) {
+    std::int32_t sum = 0;
+    for (std::size_t i = 0; i < job.dim; ++i)
+        sum += std::int32_t{job.query[i]} * std::int32_t{code[i]};
+    return sum;
+}
+
+#include "score_loops.hpp"
+
+}  // namespace
+
+const Kernels kPortable = {"portable", kFreshOffset, maxsim,   best_rows, centroid_maxsim,
+                           nearest,    fill_table,   row_dots};
+
+}  // namespace dejalog
