@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 NATIVE_SOURCES := $(wildcard indexer/kernel/*.cpp indexer/kernel/*.hpp indexer/kernel/CMakeLists.txt)
 
-.PHONY: demo test check fmt proto bundle sample peers clean
+.PHONY: demo test check fmt proto bundle sample peers sanitize neon clean
 
 demo: $(VENV)/runtime.stamp  ## index real logs and notes, and ask three questions
 	$(BIN)/dejalog demo
@@ -36,6 +36,22 @@ peers:  ## what bench.build and bench.search compare with, in a venv of its own 
 .venv-peers/peers.stamp: $(VENV)/runtime.stamp bench/peers-requirements.txt
 	$(BIN)/python -m pip install --quiet --requirement bench/peers-requirements.txt
 	@touch $@
+
+HARNESS := build/harness
+$(HARNESS)/cases: $(VENV)/runtime.stamp tests/parity/cases.py $(wildcard indexer/kernel/*.py)
+	@mkdir -p $(@D)
+	$(BIN)/python tests/parity/cases.py $@ 4
+
+sanitize: $(HARNESS)/cases  ## the scoring kernels under AddressSanitizer and UBSan
+	tests/parity/build_harness.sh $(HARNESS)/sanitized $${CXX:-c++} \
+	  -fsanitize=address,undefined -fno-sanitize-recover=all
+	$(HARNESS)/sanitized $(HARNESS)/cases
+
+neon: $(HARNESS)/cases  ## the scoring kernels for aarch64, emulated
+	@command -v aarch64-linux-gnu-g++ >/dev/null && command -v qemu-aarch64 >/dev/null || \
+	  { echo "this needs a cross compiler and an emulator (Debian: apt install g++-aarch64-linux-gnu qemu-user)" >&2; exit 1; }
+	tests/parity/build_harness.sh $(HARNESS)/aarch64 aarch64-linux-gnu-g++ -static
+	qemu-aarch64 $(HARNESS)/aarch64 $(HARNESS)/cases
 
 clean:
 	rm -rf $(VENV) build dist demo-data

@@ -92,7 +92,7 @@ class Dejalog:
 def search(query: Query, arrays: ShardArrays, k: int, rules: SearchRules) -> NDArray[np.int64]:
     """Returns the numbers of the k best patterns, best first, as the product's search does."""
     scorer = open_scorer(query, arrays.vectors, rules)
-    nominated = scorer.nominate(None, max(rules.candidates_max, k), lambda: None)
+    nominated = scorer.nominate(None, max(rules.candidates_max, k))
     patterns = nominated.patterns
     scores = nominated.scores if nominated.is_exact else scorer.score(patterns)
     best = np.argpartition(scores, -k)[-k:] if k < len(scores) else np.arange(len(scores))
@@ -119,18 +119,23 @@ def as_vectors(
 
 def build(folder: Path, chunks: Iterable[Vectors], *, bits: int, threads: int) -> None:
     """Makes an index of one compacted shard."""
-    rules = CompactRules(bits=bits, write_bytes_per_s=0, originals_bytes_max=0, threads=threads)
     with DataDirectory.open(folder, is_writable=True) as directory:
         write_fresh(directory, chunks)
         number = directory.shards[-1].header.shard
         add_empty(directory)  # The last shard is the one that is appended to.
-        with directory.compacting():
-            compact(directory, _no_encoder, Job((number,)), rules)
+        compact_shard(directory, number, bits=bits, threads=threads)
+
+
+def compact_shard(directory: DataDirectory, number: int, *, bits: int, threads: int) -> None:
+    """Puts a compacted shard in the place of a fresh one."""
+    rules = CompactRules(bits=bits, write_bytes_per_s=0, originals_bytes_max=0, threads=threads)
+    with directory.compacting():
+        compact(directory, _no_encoder, Job((number,)), rules)
 
 
 def write_fresh(directory: DataDirectory, chunks: Iterable[Vectors]) -> None:
-    """Adds a shard with one event for each pattern."""
-    shard = None
+    """Fills the shard that is appended to, which is empty, with one event for each pattern."""
+    shard = directory.shards[-1] if directory.shards else None
     counters = Counters()
     for vectors in chunks:
         shard = shard or add_empty(directory, vectors)
@@ -156,6 +161,13 @@ def add_empty(directory: DataDirectory, vectors: Vectors | None = None) -> Shard
         pooled_dim=0,
     )
     return directory.add_shard(header, ())
+
+
+def add_batch(shard: Shard, vectors: Vectors) -> None:
+    """Adds patterns to a shard, with an event for each, in one transaction."""
+    with shard.snapshot() as snapshot:
+        before = snapshot.counters()
+    _write_batch(shard, vectors, before)
 
 
 def _write_batch(shard: Shard, vectors: Vectors, before: Counters) -> Counters:

@@ -29,8 +29,8 @@ KMEANS_ITERATIONS = 4
 
 def exact_scores(rows: Rows, query: Query) -> NDArray[np.float32]:
     """Returns float32[texts]: for each query row the best of a text's rows, added up."""
-    similarities = query @ rows.vectors.T
-    return np.maximum.reduceat(similarities, rows.offsets[:-1], axis=1).sum(axis=0)
+    similarities = rows.vectors @ query.T
+    return np.maximum.reduceat(similarities, rows.offsets[:-1], axis=0).sum(axis=1)
 
 
 def best(scores: NDArray[np.float32], k: int) -> NDArray[np.int64]:

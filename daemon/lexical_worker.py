@@ -38,9 +38,14 @@ class LexicalWorker:
         self._thread = Thread(target=self._run, name="lexical")
 
     def start(self) -> None:
-        """Checks every index, then begins with whatever a crash or damage has left undone."""
+        """Checks the indexes of fresh shards, then begins with whatever has been left undone.
+
+        Those of compacted shards are checked by the thread: they may be large, and starting is not
+        to wait for them.
+        """
         for shard in self._directory.shards:
-            self._unless_gone(shard, self._index)
+            if shard.tier is Tier.FRESH:
+                self._unless_gone(shard, self._index)
         self._thread.start()
 
     def notify(self) -> None:

@@ -84,20 +84,21 @@ def back_up(
     target: Path,
     *,
     is_checked: bool = False,
+    wait_s: float = 0.0,
     on_progress: OnProgress = lambda _name, _done, _total: None,
     clock: Callable[[], int] = time.time_ns,
 ) -> BackupReport:
     """Brings the backup in `target` up to date.
 
     With `is_checked` the checksums of what is there already are compared, and what differs is
-    copied again. Raises DataDirectoryError where `target` cannot be or something else is being
-    done to the shards, CorruptShardError for a damaged shard that the backup does not have, and
-    StorageError if the disk refuses; the backup before is whole then.
+    copied again. Raises DataDirectoryError where `target` cannot be, or if the index is being
+    compacted for longer than `wait_s`; CorruptShardError for a damaged shard that the backup does
+    not have; StorageError if the disk refuses. The backup before is whole then.
     """
     source = directory.path.resolve()
     before = _begin(source, target)
     try:
-        with directory.compacting():
+        with directory.compacting(wait_s=wait_s):
             writer = _Writer(directory, target, before, on_progress, clock)
             return writer.run(is_checked=is_checked)
     except OSError as error:

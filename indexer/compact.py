@@ -107,8 +107,10 @@ def compact_directory(
     StoppedError soon after `stop` was set.
     """
     with directory.compacting():
+        # Read first: what is added while the shards are described is not acknowledged.
+        known = directory.manifest.next_deletion - 1
         infos = describe_shards(directory, expire_before_ns=expire_before_ns)
-        acknowledge(directory, infos)
+        acknowledge(directory, infos, known)
         reports: list[Report] = []
         for job in plan_compaction(infos, rules.plan_rules()):
             reports.append(
@@ -126,8 +128,11 @@ def compact_directory(
         return reports
 
 
-def acknowledge(directory: DataDirectory, infos: Sequence[ShardInfo]) -> None:
-    """Notes where pending deletions reach nothing, so that they need not be looked at again."""
+def acknowledge(directory: DataDirectory, infos: Sequence[ShardInfo], known: int) -> None:
+    """Notes where pending deletions reach nothing, so that they need not be looked at again.
+
+    `known` is the highest deletion that the descriptions heed.
+    """
     untouched = {
         info.number
         for info in infos
@@ -135,7 +140,6 @@ def acknowledge(directory: DataDirectory, infos: Sequence[ShardInfo]) -> None:
     }
     if not untouched:
         return
-    known = directory.manifest.next_deletion - 1
 
     def change(manifest: Manifest) -> Manifest:
         entries = tuple(
@@ -174,8 +178,11 @@ def compact(
         writer = _Writer(directory, encoder_factory, rules, pace, on_progress)
         try:
             coded, counters, reencoded = writer.write(content, folder, made)
-        except BaseException:
+        except BaseException as error:
             shutil.rmtree(folder, ignore_errors=True)
+            if isinstance(error, OSError):
+                reason = f"cannot write {folder}: {error}; every shard is as it was before"
+                raise StorageError(reason) from error
             raise
     pace.check()
     entry = None

@@ -42,22 +42,23 @@ def learn(
     rules = rules or CodebookRules()
     total = reader.tokens_total()
     picked = sample_tokens(total, seed=seed, rules=rules)
-    codes, scales = [], []
-    reached = 0
+    codes = np.empty((len(picked), reader.dim), np.int8)
+    scales = np.empty(len(picked), np.float32)
+    reached = taken = 0
     for vectors in reader.chunks():
         end = reached + len(vectors.codes)
         some = picked[np.searchsorted(picked, reached) : np.searchsorted(picked, end)] - reached
-        codes.append(vectors.codes[some])
-        scales.append(vectors.scales[some])
-        reached = end
-    sample_codes = np.concatenate(codes) if codes else np.zeros((0, reader.dim), np.int8)
-    sample_scales = np.concatenate(scales) if scales else np.zeros(0, np.float32)
+        codes[taken : taken + len(some)] = vectors.codes[some]
+        scales[taken : taken + len(some)] = vectors.scales[some]
+        reached, taken = end, taken + len(some)
+    # Encoding again may have given fewer tokens than there were.
+    codes, scales = codes[:taken], scales[:taken]
     share = 0.0
-    if previous is not None and len(sample_codes):
-        share = measure_drift(sample_codes, sample_scales, previous, threads=threads)
+    if previous is not None and taken:
+        share = measure_drift(codes, scales, previous, threads=threads)
     trained = train(
-        sample_codes,
-        sample_scales,
+        codes,
+        scales,
         bits=bits,
         tokens_total=reached,
         seed=seed,

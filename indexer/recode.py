@@ -207,12 +207,13 @@ def fill_blocks(chunks: Iterator[Vectors]) -> Iterator[Vectors]:
         ):
             # A pattern is far smaller than a block, so an empty one takes one at least.
             head, rest = _cut(rest, fit or (0 if held else 1))
-            yield _joined([*held, head])
-            held, patterns, tokens = [], 0, 0
+            held.append(head)
+            yield _drained(held)
+            patterns = tokens = 0
         held.append(rest)
         patterns, tokens = patterns + len(rest.lengths), tokens + len(rest.codes)
     if patterns:
-        yield _joined(held)
+        yield _drained(held)
 
 
 def _fresh_vectors(source: Source, taken: NDArray[np.int64]) -> Iterator[Vectors]:
@@ -280,14 +281,17 @@ def _fitting(vectors: Vectors, patterns_max: int, tokens_max: int) -> int:
     return min(int(np.searchsorted(ends, tokens_max, side="right")), patterns_max)
 
 
-def _joined(parts: Sequence[Vectors]) -> Vectors:
-    return Vectors(
+def _drained(parts: list[Vectors]) -> Vectors:
+    """Joins the parts and lets go of them: a block is large enough to be in memory once only."""
+    joined = Vectors(
         lengths=np.concatenate([part.lengths for part in parts]),
         codes=np.concatenate([part.codes for part in parts]),
         scales=np.concatenate([part.scales for part in parts]),
         pooled_codes=np.concatenate([part.pooled_codes for part in parts]),
         pooled_scales=np.concatenate([part.pooled_scales for part in parts]),
     )
+    parts.clear()
+    return joined
 
 
 def _within(numbers: NDArray[np.int64], first: int, count: int) -> NDArray[np.int64]:

@@ -56,9 +56,7 @@ def restore(
     if not state.created_ns:
         raise DataDirectoryError(f"the backup {backup} was interrupted before it was ever whole")
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise DataDirectoryError(
-            f"{target} is not empty; name a directory that is, or move it away"
-        )
+        raise DataDirectoryError(f"{target} is not an empty directory; name one, or move it away")
     draft = target.with_name(f".{target.name}{DRAFT_SUFFIX}")
     try:
         if draft.exists():

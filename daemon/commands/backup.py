@@ -11,6 +11,7 @@ from dejalog.daemon.engine import data_path
 from dejalog.daemon.flags import load_settings
 from dejalog.indexer.backup import back_up
 from dejalog.indexer.store.directory import DataDirectory
+from dejalog.indexer.store.folders import COMPACT_LOCK_NAME, is_locked
 
 NAME = "backup"
 HELP = "copy the index to a directory, while it is in use; only what is new is copied"
@@ -30,15 +31,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="compare the checksums of what was copied before, and copy again what differs",
     )
+    parser.add_argument(
+        "--wait",
+        type=float,
+        default=600.0,
+        metavar="SECONDS",
+        help="how long to wait for a compaction to end (default: 600)",
+    )
 
 
 def run(parsed: argparse.Namespace) -> int:
     """Does it and returns the exit code."""
     path = data_path(load_settings(parsed).settings)
+    if parsed.wait > 0 and is_locked(path, COMPACT_LOCK_NAME):
+        sys.stderr.write("dejalog: waiting for the compaction to end\n")
     steps = Steps("copying")
     with DataDirectory.open(path, is_writable=False) as directory:
         report = back_up(
-            directory, parsed.directory, is_checked=parsed.check, on_progress=steps.show
+            directory,
+            parsed.directory,
+            is_checked=parsed.check,
+            wait_s=parsed.wait,
+            on_progress=steps.show,
         )
     for note in report.notes:
         sys.stderr.write(f"dejalog: {note}\n")

@@ -24,6 +24,7 @@ from dejalog.indexer.pace import StoppedError
 from dejalog.indexer.plan import ShardInfo, plan_compaction, plan_retention
 from dejalog.indexer.retain import disk_space, retain
 from dejalog.indexer.store.directory import DataDirectory
+from dejalog.indexer.store.manifest import read_manifest
 
 NAME = "compact"
 HELP = "compact what is due and drop what is no longer kept, also beside a running daemon"
@@ -65,12 +66,12 @@ def run(parsed: argparse.Namespace) -> int:
 
 @contextmanager
 def _opened(settings: Settings, *, is_sealed: bool) -> Iterator[DataDirectory]:
-    if not is_sealed:
-        with DataDirectory.open(data_path(settings), is_writable=False) as directory:
+    path = data_path(settings)
+    # Opening for writing would make an index that is missing.
+    if not is_sealed or read_manifest(path) is None:
+        with DataDirectory.open(path, is_writable=False) as directory:
             yield directory
         return
-    # A missing index is an error here, too.
-    DataDirectory.open(data_path(settings), is_writable=False).close()
     with open_writable(settings) as index:
         failures: list[BaseException] = []
         index.appender.seal()

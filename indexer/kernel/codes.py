@@ -10,7 +10,8 @@ L2 k-means does not change when all vectors are shifted, so centroids need no se
 Buckets are packed `8 // bits` to a byte: field m (counted from the lowest bits) of byte j is the
 bucket of dimension j + m * (dim * bits // 8).
 
-A score is integer arithmetic up to the last step, so that every kernel gives the same bits:
+A score is integer arithmetic up to the last step, so that every kernel gives the same bits (for the
+table, query[r] is rounded to int16 times a scale of its own; queries.TablePlan has the steps):
 
     table[k, r] = clip(rint(query[r] . centroid[k] / (unit * 2**shift)), -32767, 32767)   int16
     dot[t, r]   = table[centroid_id[t], r] * 2**shift + sum_i rows[r, i] * weights[bucket[t, i]]
@@ -49,8 +50,8 @@ class Codebook:
 
     centroids int8[k, dim], where centroid i is centroids[i] * centroid_scales[i]; centroid_scales
     float32[k]; deviations float32[dim]; weights uint8[2**bits], growing, at most WEIGHT_MAX; zero
-    is one of 0 to WEIGHT_MAX; cutoffs float32[2**bits - 1]: bucket j holds the residuals / deviations
-    from cutoffs[j - 1] (included) to cutoffs[j].
+    is one of 0 to WEIGHT_MAX; cutoffs float32[2**bits - 1]: bucket j holds the residuals /
+    deviations from cutoffs[j - 1] (included) to cutoffs[j].
     """
 
     bits: int

@@ -1,5 +1,8 @@
 """The native kernels behind the same functions as their NumPy twin, reference.py."""
 
+# Kernel in scoring.py says what each method takes and gives.
+# ruff: noqa: D102
+
 from __future__ import annotations
 
 import numpy as np
@@ -154,23 +157,39 @@ class Native:
         residuals = np.empty((len(codes), width), np.uint8)
         norms = np.empty(len(codes), np.uint8)
         _native.encode(
-            *(codes, scales, centroid_ids, codebook.centroids, codebook.centroid_scales),
-            *(codebook.deviations, reference.inverse_deviations(codebook), codebook.cutoffs),
-            *(reference.weight_values(codebook), codebook.bits),
-            *(codebook.norm_low, codebook.norm_step, residuals, norms),
+            codes,
+            scales,
+            centroid_ids,
+            codebook.centroids,
+            codebook.centroid_scales,
+            codebook.deviations,
+            reference.inverse_deviations(codebook),
+            codebook.cutoffs,
+            reference.weight_values(codebook),
+            codebook.bits,
+            codebook.norm_low,
+            codebook.norm_step,
+            residuals,
+            norms,
         )
         return residuals, norms
 
     def _coded(self, prepared: PreparedQuery, rows: CodedRows) -> _native.Scan:
-        # Sixteen weights whatever the bits, as one table lookup of every instruction set has.
-        weights = np.resize(prepared.weights, 16)
-        norm_values = queries.norm_values(prepared)
-        scan = self._scorer.coded(
-            *(prepared.rows, prepared.bias, prepared.table, weights, norm_values),
-            *(prepared.bits, prepared.shift, prepared.unit),
-            *(rows.offsets, rows.centroid_ids, rows.norms, rows.residuals),
+        return self._scorer.coded(
+            prepared.rows,
+            prepared.bias,
+            prepared.table,
+            # Sixteen weights whatever the bits: what every instruction set looks up at once.
+            np.resize(prepared.weights, 16),
+            queries.norm_values(prepared),
+            prepared.bits,
+            prepared.shift,
+            prepared.unit,
+            rows.offsets,
+            rows.centroid_ids,
+            rows.norms,
+            rows.residuals,
         )
-        return scan
 
 
 def _count(

@@ -97,7 +97,8 @@ def row_dots(
     for start in range(0, len(codes), _BLOCK_ROWS):
         part = codes[start : start + _BLOCK_ROWS].astype(np.float64)
         dots[start : start + _BLOCK_ROWS] = part @ wide[0].astype(np.float64)
-    return dots * scales * wide_scales[0]
+    products: NDArray[np.float32] = dots * scales * wide_scales[0]
+    return products
 
 
 def nearest(
@@ -126,7 +127,8 @@ def half_squares(
     numbers = centroids.astype(np.float32)
     squares = np.einsum("kd,kd->k", numbers, numbers).astype(np.float64)
     scales = centroid_scales.astype(np.float64)
-    return (squares * (scales * scales) * 0.5).astype(np.float32)
+    halves: NDArray[np.float32] = (squares * (scales * scales) * 0.5).astype(np.float32)
+    return halves
 
 
 def prepare(query: NDArray[np.float32], codebook: Codebook) -> PreparedQuery:

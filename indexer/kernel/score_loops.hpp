@@ -1,14 +1,15 @@
 // The loops around the inner products, compiled anew for each instruction set.
 //
-// A file of an instruction set defines, in its anonymous namespace, what is asked for below, and
-// then includes this header there. Nothing here allocates, and nothing has external linkage.
+// A file of an instruction set defines, in its anonymous namespace, what is listed here, and then
+// includes this header there. Nothing here allocates, and nothing has external linkage.
 //
-//   pack_query<bits>(scan): fills the workspace, maybe by pack_quads
+//   pack_query<bits>(scan): lays the query out in the workspace, maybe by pack_quads
 //   Best: the largest similarity of each query row so far; lowest(), store(float*)
-//   score_tokens<bits, tokens>(...): raises Best by so many tokens that lie side by side
+//   score_tokens<bits, tokens>(scan, block, token, best): raises it by tokens that lie side by side
 //   Entries: 32 table entries; lowest(), raise(const int16*), sum()
-//   kTile, kGroupLanes, pack_centroids, pack_tokens, dot_tile: see nearest()
-//   fill_block(...), dot_row(...)
+//   kTile, TileToken, pack_centroids, pack_tokens, dot_tile: kTile tokens with a centroid group
+//   pack_wide, dot_centroids: centroids with a block of int16 query rows
+//   dot_row: one row with one int16 query
 
 //: Lines fetched ahead for the next candidate: 24 tokens of 96 dims at 4 bits are 18.
 constexpr std::size_t kPrefetchLines = 32, kLineBytes = 64;

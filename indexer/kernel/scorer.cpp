@@ -188,7 +188,8 @@ class Scorer {
     void nearest(const Matrix<const std::int8_t>& codes, const Vector<const float>& scales,
                  const Matrix<const std::int8_t>& centroids,
                  const Vector<const float>& centroid_scales,
-                 const Vector<const float>& half_squares, const Vector<std::uint16_t>& found) const {
+                 const Vector<const float>& half_squares,
+                 const Vector<std::uint16_t>& found) const {
         const std::size_t count = centroids.shape(0), dim = centroids.shape(1);
         require_dim(dim);
         require(count > 0 && count <= kTableRows && codes.shape(1) == dim &&
@@ -346,6 +347,8 @@ nb::tuple runnable() {
 }  // namespace
 
 void bind_scorer(nb::module_& m) {
+    // The chosen kernel lives as long as the process, which is no leak to warn of.
+    nb::set_leak_warnings(false);
     // Never a silent copy in another type: results would be written to the copy.
     const auto array = nb::arg().noconvert();
     const auto maybe = nb::arg().noconvert().none();

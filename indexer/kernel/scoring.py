@@ -1,5 +1,8 @@
 """The kernels as the rest of the index calls them: arguments are checked here, then scored."""
 
+# Kernel describes the methods of Backend.
+# ruff: noqa: D102
+
 from __future__ import annotations
 
 from typing import Protocol

@@ -8,7 +8,6 @@ and the others answer; only the shard that is appended to has to be sound for in
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -27,6 +26,7 @@ from dejalog.indexer.store.folders import (
     LOCK_NAME,
     SHARDS_NAME,
     check_no_shards,
+    is_locked,
     remove_folder,
     remove_unlisted,
     take_lock,
@@ -151,13 +151,13 @@ class DataDirectory:
         return manifest.next_shard - 1
 
     @contextmanager
-    def compacting(self) -> Iterator[None]:
+    def compacting(self, *, wait_s: float = 0.0) -> Iterator[None]:
         """Holds the right to replace and remove shards, or to rely on none being removed.
 
-        Raises DataDirectoryError if another process has it. What an interrupted holder left
-        behind is removed first.
+        Raises DataDirectoryError if another process has it for longer than `wait_s`. What an
+        interrupted holder left behind is removed first.
         """
-        lock = take_lock(self.path, COMPACT_LOCK_NAME)
+        lock = take_lock(self.path, COMPACT_LOCK_NAME, wait_s=wait_s)
         with lock:
             with manifest_lock(self.path):
                 remove_unlisted(self.path / SHARDS_NAME, self._read(), with_drafts=True)
@@ -330,14 +330,7 @@ def folder_bytes(path: Path) -> int:
 
 def is_being_written(path: Path) -> bool:
     """Whether a process holds the directory's lock."""
-    try:
-        with (path / LOCK_NAME).open("r", encoding="ascii") as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except BlockingIOError:
-        return True
-    return False
+    return is_locked(path, LOCK_NAME)
 
 
 def check_encoder(shards: Sequence[Shard], fingerprint: str) -> None:

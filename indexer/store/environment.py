@@ -30,10 +30,23 @@ SHARD_BYTES_MAX: Final = MAP_BYTES // 2
 #: The map of a shard that no longer grows is its file's size, rounded up to whole ones of these.
 _ROLLED_MAP_STEP: Final = 16 << 20
 
-#: LMDB's words for faults that say nothing about the shard: a process that may not read it, has too
-#: many files open, or has opened it already, must not take it for damaged and set it aside.
+#: LMDB's words for faults that say nothing about the shard: a process that may not read it, cannot
+#: make its lock file, has too many files open or this one already, must not take it for damaged.
 _NOT_DAMAGE: Final = (
-    *(os.strerror(code) for code in (errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE)),
+    *map(
+        os.strerror,
+        (
+            errno.EACCES,
+            errno.EPERM,
+            errno.EROFS,
+            errno.EMFILE,
+            errno.ENFILE,
+            errno.ENOLCK,
+            errno.ENOSPC,
+            errno.EDQUOT,
+            errno.EFBIG,
+        ),
+    ),
     "already open in this process",
 )
 

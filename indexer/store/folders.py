@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -38,25 +39,49 @@ _HOLDERS: Final = {
     COMPACT_LOCK_NAME: ("is being compacted or copied by", "try again when it has ended"),
 }
 
+#: Whoever asks whether a lock is held holds it for some microseconds.
+_WAIT_MIN_S: Final = 0.05
+_TRY_INTERVAL_S: Final = 0.02
 
-def take_lock(directory: Path, name: str) -> IO[str]:
-    """Returns the lock, held until it is closed; raises DataDirectoryError if another has it."""
+
+def take_lock(directory: Path, name: str, *, wait_s: float = 0.0) -> IO[str]:
+    """Returns the lock, held until it is closed.
+
+    Raises DataDirectoryError if another process has it for longer than `wait_s`.
+    """
+    deadline = time.monotonic() + max(wait_s, _WAIT_MIN_S)
     try:
         lock = (directory / name).open("a+", encoding="ascii")
     except OSError as error:
         raise DataDirectoryError(f"cannot lock {directory}: {error}") from error
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() < deadline:
+                time.sleep(_TRY_INTERVAL_S)
+                continue
+            lock.seek(0)
+            holder = lock.read().strip() or "unknown"
+            lock.close()
+            what, hint = _HOLDERS[name]
+            raise DataDirectoryError(f"{directory} {what} process {holder}; {hint}") from None
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        return lock
+
+
+def is_locked(directory: Path, name: str) -> bool:
+    """Whether a process holds the lock."""
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with (directory / name).open("r", encoding="ascii") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
     except BlockingIOError:
-        lock.seek(0)
-        holder = lock.read().strip() or "unknown"
-        lock.close()
-        what, hint = _HOLDERS[name]
-        raise DataDirectoryError(f"{directory} {what} process {holder}; {hint}") from None
-    lock.truncate(0)
-    lock.write(str(os.getpid()))
-    lock.flush()
-    return lock
+        return True
+    return False
 
 
 def remove_folder(folder: Path) -> None:

@@ -1,6 +1,6 @@
 """Kill -9 at random moments while indexing: nothing is lost, and nothing is there twice.
 
-The number of kills is DEJALOG_KILLS (50 by default); the seed is printed, and DEJALOG_SEED sets it.
+The number of kills is DEJALOG_KILLS (15 by default); the seed is printed, and DEJALOG_SEED sets it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import pytest
 from dejalog.indexer.store.directory import DataDirectory
 from dejalog.indexer.verify import verify
 
-KILLS = int(os.environ.get("DEJALOG_KILLS", "50"))
+KILLS = int(os.environ.get("DEJALOG_KILLS", "15"))
 SEED = int(os.environ.get("DEJALOG_SEED", str(random.SystemRandom().randrange(2**32))))
 LINES = 20_000
 

@@ -8,7 +8,9 @@ import pytest
 
 from dejalog.daemon import engine
 from dejalog.daemon.config import DataSettings, Settings
+from dejalog.indexer.compact import compact_directory
 from dejalog.indexer.errors import StorageError
+from dejalog.indexer.retain import delete_events
 
 
 def test_status_adds_up_all_shards_and_tells_the_lag(make_index) -> None:
@@ -21,6 +23,40 @@ def test_status_adds_up_all_shards_and_tells_the_lag(make_index) -> None:
     assert status.lexical_lag_events == 1
     assert status.pattern_hit_ratio == pytest.approx(1 / 3)
     assert status.bytes_on_disk > 0
+
+
+def test_status_knows_compacted_shards_and_leaves_out_what_is_deleted(make_index, encoder) -> None:
+    maker = make_index()
+    maker.add("pump on", "pump off", "valve on")
+    maker.appender.seal()
+    delete_events(maker.directory, [], until_ns=2 * 10**9)
+    compact_directory(maker.directory, lambda: encoder, engine.compact_rules(Settings()))
+    maker.add("motor on", is_indexed=False)
+    status = engine.index_status(maker.directory)
+    assert (status.events, status.patterns, status.shards) == (3, 3, 2)
+    assert (status.oldest_ns, status.newest_ns) == (2 * 10**9, 4 * 10**9)
+    assert status.lexical_lag_events == 1
+
+
+def test_a_shard_that_is_removed_meanwhile_counts_for_nothing(make_index) -> None:
+    maker = make_index()
+    maker.add("pump on")
+    maker.appender.seal()
+    gone = maker.directory.shards[0]
+    with maker.directory.compacting():
+        maker.directory.replace_shards((1,), None)
+    assert engine.read_counters(maker.directory, gone) is None
+    assert not engine.is_listed(maker.directory, gone)
+    kept = maker.directory.shards[0]
+    kept.close()
+    with pytest.raises(StorageError, match="closed"):
+        engine.read_counters(maker.directory, kept)
+
+
+def test_no_threads_means_one_per_core() -> None:
+    settings = replace(Settings(), compact=replace(Settings().compact, threads=0))
+    assert engine.compact_rules(settings).threads >= 1
+    assert engine.compact_rules(Settings()) == Settings().compact
 
 
 def test_the_rate_is_events_per_second(monkeypatch) -> None:

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from dejalog.daemon import evaluate as evaluate_module
 from dejalog.daemon.config import Settings
 from dejalog.daemon.evaluate import EvaluationError, evaluate, read_task
 from dejalog.indexer.query import Mode
+from dejalog.indexer.store.manifest import Tier
 
 DOCUMENTS = [
     {"_id": "d0", "title": "", "text": "pump bearing replaced, unit 8123456"},
@@ -45,6 +47,18 @@ def test_a_task_is_measured_through_the_real_index(folder: Path, encoder) -> Non
     # By words alone, q_d2 shares nothing with its judged document.
     assert lexical.ndcg_at_10 == pytest.approx(2 / 3)
     assert lexical.mrr_at_10 == pytest.approx(2 / 3)
+
+
+def test_a_task_is_measured_in_each_tier(folder: Path, encoder, monkeypatch) -> None:
+    task = read_task(folder)
+    tiers = [Tier.COMPACTED, Tier.FRESH]
+    fresh, compacted = evaluate(task, [Mode.SEMANTIC], encoder, Settings(), tiers)
+    assert (fresh.tier, fresh.bits, compacted.tier, compacted.bits) == ("fresh", 0, "compacted", 4)
+    assert compacted.ndcg_at_10 == pytest.approx(fresh.ndcg_at_10, abs=0.1)
+    assert compacted.docs == 4
+    monkeypatch.setattr(evaluate_module, "compact_directory", lambda *_: [])
+    with pytest.raises(EvaluationError, match="not compacted"):
+        list(evaluate(task, [Mode.SEMANTIC], encoder, Settings(), tiers))
 
 
 @pytest.mark.parametrize("broken", ["corpus.jsonl", "queries.jsonl", "qrels.tsv"])

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
+from dejalog.daemon import lexical_worker
 from dejalog.daemon.lexical_worker import LexicalWorker, open_lexical
 from dejalog.indexer.catch_up import lexical_folder
+from dejalog.indexer.compact import CompactRules, compact_directory
 from dejalog.indexer.errors import CorruptShardError
 from dejalog.indexer.lexical import LexicalIndex
 from dejalog.indexer.query import SearchRequest
@@ -108,3 +112,73 @@ def test_a_fault_is_reported(make_index, monkeypatch) -> None:
     worker.start()
     worker.finish()
     assert [str(f) for f in failures] == ["no space left"]
+
+
+def replaced_by_another_process(maker) -> None:
+    """Compacts shard 1 without the knowledge of the directory that is open here."""
+    script = (
+        "import sys; from dejalog.daemon.cli import main; "
+        "sys.exit(main(['compact', '--data', sys.argv[1]]))"
+    )
+    subprocess.run([sys.executable, "-c", script, str(maker.path)], check=True)
+
+
+@pytest.mark.filterwarnings("default")
+def test_shards_that_another_process_replaces_are_no_fault(make_index) -> None:
+    maker = make_index()
+    maker.add("pump on")
+    maker.appender.seal()
+    failures: list[BaseException] = []
+    worker = LexicalWorker(maker.directory, failures.append)
+    worker.start()
+    before = maker.directory.shards
+    replaced_by_another_process(maker)
+    maker.add("pump off", is_indexed=False)
+    worker.notify()
+    maker.directory.refresh()
+    assert before[0] not in maker.directory.shards
+    # The compacted shard came with its words.
+    assert worker.lag_events() <= 1
+    maker.add("valve on", is_indexed=False)
+    worker.finish()
+    assert failures == []
+    assert worker.lag_events() == 0
+
+
+@pytest.mark.filterwarnings("default")
+def test_the_damaged_words_of_a_compacted_shard_are_made_anew(make_index, encoder) -> None:
+    maker = make_index()
+    maker.add("pump on", "pump off")
+    maker.appender.seal()
+    compact_directory(maker.directory, lambda: encoder, CompactRules(write_bytes_per_s=0))
+    shard = maker.directory.shards[0]
+    damage_that_opening_does_not_meet(lexical_folder(shard))
+    failures: list[BaseException] = []
+    worker = LexicalWorker(maker.directory, failures.append)
+    worker.start()
+    worker.finish()
+    assert failures == []
+    with LexicalIndex.open(lexical_folder(shard)) as index:
+        assert index.patterns_with("pump").tolist() == [0, 1]
+
+
+def test_a_shard_that_is_gone_when_its_turn_comes_is_passed_over(make_index, monkeypatch) -> None:
+    maker = make_index()
+    maker.add("pump on", is_indexed=False)
+    maker.appender.seal()
+    maker.add("pump off", is_indexed=False)
+    real = lexical_worker.catch_up
+
+    def late(shard, index) -> int:
+        if shard.header.shard == 1 and 1 in maker.directory.manifest.numbers:
+            with maker.directory.compacting():
+                maker.directory.replace_shards((1,), None)
+        return real(shard, index)
+
+    monkeypatch.setattr(lexical_worker, "catch_up", late)
+    failures: list[BaseException] = []
+    worker = LexicalWorker(maker.directory, failures.append)
+    worker.start()
+    worker.finish()
+    assert failures == []
+    assert worker.lag_events() == 0

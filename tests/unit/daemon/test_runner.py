@@ -98,3 +98,23 @@ def test_a_taken_port_ends_the_start_with_its_name(tmp_path: Path) -> None:
         )
         assert second.returncode == 2
         assert address in second.stderr
+
+
+def test_shards_are_compacted_beside_ingest_and_search(tmp_path: Path) -> None:
+    flags = ("shard.events_max=50", "compact.interval_s=1", "compact.bits=2")
+    texts = [f"compressor C-{n} surge" for n in range(200)]
+    with running(tmp_path, *flags) as (process, address), Client(address) as client:
+        for start in range(0, 200, 50):
+            client.append("plc7", [Pushed(text.encode()) for text in texts[start : start + 50]])
+        deadline = time.monotonic() + 60
+        while "compacted" not in (tmp_path / "data" / "manifest.json").read_text():
+            assert time.monotonic() < deadline
+            assert client.status().events == 200
+            wait_for(client, '"C-7 surge"', 1)
+        assert client.status().events == 200
+        for number in (0, 99, 199):
+            wait_for(client, f'"C-{number} surge"', 1)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=30) == 0
+        assert process.stderr is not None
+        assert process.stderr.read() == ""

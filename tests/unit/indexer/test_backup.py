@@ -97,30 +97,40 @@ def test_pending_deletions_and_the_next_numbers_are_backed_up(filled, tmp_path: 
         assert directory.manifest == filled.directory.manifest
 
 
-def test_a_backup_while_events_are_appended_is_one_moment(filled, tmp_path: Path) -> None:
+def test_a_backup_while_events_are_appended_is_one_moment(make_index, tmp_path: Path) -> None:
     """Events and the positions of their source are of the same moment, in every copy."""
     stop = threading.Event()
+    maker = make_index(ShardLimits(events_max=100))
+    maker.add("fan F-1 stopped")
 
     def append() -> None:
         while not stop.is_set():
-            filled.add(f"fan F-{filled._next} stopped", is_indexed=False)
+            maker.add(*(f"fan F-{number} stopped" for number in range(3)), is_indexed=False)
 
     writer = threading.Thread(target=append)
     writer.start()
     try:
-        for number in range(4):
-            back_up(filled.directory, tmp_path / "backup")
+        for number in range(3):
+            back_up(maker.directory, tmp_path / "backup")
             events, _ = restored(tmp_path / "backup", tmp_path / f"again-{number}")
-            with DataDirectory.open(tmp_path / f"again-{number}", is_writable=False) as directory:
-                with directory.shards[-1].snapshot() as snapshot:
-                    assert [p.offset for p in snapshot.positions()] == [events]
+            assert offset(tmp_path / f"again-{number}") == events
     finally:
         stop.set()
         writer.join()
-    assert filled.directory.shards[-1].header.shard > 3
+    assert len(maker.directory.shards) > 1
 
 
-@pytest.mark.parametrize("at", [3, 10, 25, 40])
+def offset(path: Path) -> int:
+    """Where the one source of a restored index goes on."""
+    with (
+        DataDirectory.open(path, is_writable=False) as directory,
+        directory.shards[-1].snapshot() as snapshot,
+    ):
+        (position,) = snapshot.positions()
+        return position.offset
+
+
+@pytest.mark.parametrize("at", [3, 20, 40])
 def test_a_killed_backup_leaves_the_one_before(filled, tmp_path: Path, at: int) -> None:
     """Killed at one of its steps: syncs, renames and removals are counted."""
     backup = tmp_path / "backup"
@@ -163,7 +173,7 @@ def test_a_first_backup_that_was_killed_is_gone_on_with(filled, tmp_path, monkey
     class KilledError(BaseException):
         pass
 
-    def killed(*_: object) -> None:
+    def killed(*_: object, **__: object) -> None:
         raise KilledError
 
     with monkeypatch.context() as patched:

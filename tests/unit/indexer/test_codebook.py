@@ -15,6 +15,13 @@ from dejalog.indexer.codebook import (
     sample_tokens,
     train,
 )
+from dejalog.indexer.k_means import (
+    Rows,
+    k_means,
+    nearest,
+    residual_norms,
+    starting_centroids,
+)
 from dejalog.indexer.kernel.codes import BLOCK_PATTERNS_MAX, WEIGHT_MAX, Codebook, CodedRows
 from dejalog.indexer.quantize import dequantize_rows, quantize_rows
 
@@ -213,6 +220,25 @@ def test_a_sample_that_is_too_large_is_cut() -> None:
     trained = trained_on(rows, rules=rules)
     assert trained.trained_tokens == 320
     assert len(trained.codebook.centroids) == 16
+
+
+def test_rare_words_are_nearer_to_a_centroid_than_after_a_uniform_draw() -> None:
+    # Searches ask for rare words. Frequent ones took all centroids when tokens were drawn evenly.
+    frequent = token_vectors(40_000, 48, centres=20, noise=0.4)
+    rare = token_vectors(400, 48, centres=100, noise=0.1, seed=8)
+    rows = Rows(*frequent).joined(Rows(*rare))
+    rules = CodebookRules(centroids_max=256)
+    trained = trained_on(rows, rules=rules)
+    random = np.random.default_rng(1)
+    drawn = rows.take(random.choice(len(rows.codes), trained.trained_tokens, replace=False))
+    start, _ = starting_centroids(drawn, 256, earlier=None, random=random)
+    uniform = k_means(drawn, start, steps=rules.iterations, random=random)
+    own = Rows(trained.codebook.centroids, trained.codebook.centroid_scales)
+    mean, uniform_mean = (
+        residual_norms(Rows(*rare), found, nearest(Rows(*rare), found)).mean()
+        for found in (own, uniform)
+    )
+    assert mean < 0.8 * uniform_mean
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,9 @@ def test_columns_read_the_same_from_both_tiers(maker) -> None:
 
 
 def test_a_damaged_shard_is_named_with_its_bytes(maker) -> None:
-    (maker.directory.shards[0].path / "data.mdb").unlink()
+    path = maker.directory.shards[0].path
+    maker.directory.close()
+    (path / "data.mdb").unlink()
     with DataDirectory.open(maker.path, is_writable=False) as directory:
         damaged, fresh, _ = describe_shards(directory)
     assert (damaged.tier, damaged.damage) == (Tier.COMPACTED, "its data.mdb is missing")

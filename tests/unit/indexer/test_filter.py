@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dejalog.indexer.filter import Condition, filter_events
-from dejalog.indexer.store.layout import Columns
+from dejalog.indexer.filter import Condition, TimeRange, filter_events
+from dejalog.indexer.store.layout import Columns, Counters
 
 COLUMNS = Columns(
     times=np.array([10, 20, 30, 40], np.int64),
@@ -52,3 +52,40 @@ def test_a_condition_chooses_its_events(condition: Condition, expected: list[int
 
 def test_all_conditions_must_hold() -> None:
     assert chosen(Condition("site", "=", "lodz"), Condition("kind", "=", "log"), since=15) == [1]
+
+
+def test_a_few_events_among_many_label_sets_are_judged_by_their_own() -> None:
+    """A deletion looks at the few newest events of a shard with very many label sets."""
+    many = [(("site", "Lodz"),), *((("site", str(n)),) for n in range(1000))]
+    columns = Columns(
+        times=COLUMNS.times[:2],
+        patterns=COLUMNS.patterns[:2],
+        labelsets=np.array([1000, 0], np.uint32),
+        kinds=COLUMNS.kinds[:2],
+    )
+    mask = filter_events(
+        columns, many, [Condition("site", "!=", "lodz")], since_ns=None, until_ns=None
+    )
+    assert mask is not None
+    assert mask.tolist() == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "misses", "left"),
+    [
+        (None, None, False, (None, None)),
+        (10, 21, False, (None, None)),
+        (11, None, False, (11, None)),
+        (None, 20, False, (None, 20)),
+        (20, None, False, (20, None)),
+        (21, None, True, None),
+        (None, 10, True, None),
+        (None, 11, False, (None, 11)),
+    ],
+)
+def test_a_time_range_misses_a_shard_or_cuts_it(since, until, misses, left) -> None:
+    counters, times = Counters(oldest_ns=10, newest_ns=20), TimeRange(since, until)
+    assert times.misses(counters) == misses
+    if not misses:
+        within = times.within(counters)
+        assert (within.since_ns, within.until_ns) == left

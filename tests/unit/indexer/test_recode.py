@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -60,12 +61,12 @@ def test_blocks_are_full_within_both_bounds_and_lose_nothing(
         before = [getattr(chunk, field) for chunk in chunks]
         after = [getattr(block, field) for block in blocks]
         assert len(before) == 0 or (np.concatenate(after) == np.concatenate(before)).all()
-    for block, following in zip(blocks, [*blocks[1:], None], strict=True):
+    for block in blocks:
         assert 0 < len(block.lengths) <= patterns_max
         assert len(block.codes) == block.lengths.sum() <= tokens_max
-        if following is not None:
-            is_full = len(block.lengths) == patterns_max
-            assert is_full or len(block.codes) + following.lengths[0] > tokens_max
+    for block, following in pairwise(blocks):
+        is_full = len(block.lengths) == patterns_max
+        assert is_full or len(block.codes) + following.lengths[0] > tokens_max
 
 
 def test_originals_are_kept_as_far_as_the_budget_reaches(monkeypatch) -> None:

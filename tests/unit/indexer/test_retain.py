@@ -8,7 +8,6 @@ from dejalog.indexer.errors import DataDirectoryError, QueryError
 from dejalog.indexer.filter import Condition
 from dejalog.indexer.plan import DiskSpace, RetainRules
 from dejalog.indexer.retain import count_events, delete_events, disk_space, retain
-from dejalog.indexer.store.directory import DataDirectory
 from dejalog.indexer.store.manifest import Deletion
 
 
@@ -53,12 +52,9 @@ def test_without_a_rule_nothing_is_locked_or_dropped(maker) -> None:
 
 
 def test_a_deletion_reaches_what_is_stored_and_nothing_later(maker) -> None:
-    with DataDirectory.open(maker.path, is_writable=False) as directory:
-        made = delete_events(
-            directory, [Condition("host", "=", "gw2")], until_ns=5 * 10**9, clock=lambda: 7
-        )
+    gw2 = Condition("host", "=", "gw2")
+    made = delete_events(maker.directory, [gw2], until_ns=5 * 10**9, clock=lambda: 7)
     assert made == Deletion(1, 7, 6, None, 5 * 10**9, (("host", "=", "gw2"),))
-    maker.directory.refresh()
     assert maker.directory.manifest.deletions == (made,)
     assert delete_events(maker.directory, [], since_ns=1).number == 2
 

@@ -1,16 +1,25 @@
 from __future__ import annotations
 
+import threading
 import time
 
 import numpy as np
 import pytest
 
 from dejalog.indexer.append import ShardLimits
-from dejalog.indexer.errors import QueryError
+from dejalog.indexer.compact import CompactRules, compact_directory
+from dejalog.indexer.errors import CorruptShardError, QueryError
 from dejalog.indexer.event import Kind
+from dejalog.indexer.filter import Condition
 from dejalog.indexer.hit import SearchResult
 from dejalog.indexer.mask import mask_pattern
+from dejalog.indexer.match import nominate
 from dejalog.indexer.query import Mode, SearchRequest
+from dejalog.indexer.retain import delete_events
+from dejalog.indexer.search import Searcher
+from dejalog.indexer.store.layout import DamagedValueError
+from dejalog.indexer.store.shard import Shard
+from dejalog.indexer.store.transaction import Snapshot
 
 TEXTS = [
     "2024-03-01T10:00:00Z pump P-101 tripped on low suction pressure E-1034",
@@ -220,3 +229,160 @@ def test_random_bytes_as_a_query_do_no_harm(index) -> None:
             searcher.search(SearchRequest(text, limit=2))
         except QueryError:
             continue
+
+
+def compact(maker) -> None:
+    maker.appender.seal()
+    compact_directory(maker.directory, lambda: maker.encoder, CompactRules(write_bytes_per_s=0))
+
+
+QUESTIONS = ("oil dripping", "pump E-1034 pressure", "10.0.0.9:443", '"low suction"', "")
+
+
+@pytest.mark.parametrize("mode", list(Mode))
+def test_a_compacted_shard_answers_like_the_fresh_one_that_it_was(index, mode: Mode) -> None:
+    requests = [SearchRequest(text, mode=mode, occurrences=5) for text in QUESTIONS]
+    before = [index.searcher().search(request) for request in requests]
+    compact(index)
+    for request, fresh in zip(requests, before, strict=True):
+        result = index.searcher().search(request)
+        assert [h.pattern for h in result.hits] == [h.pattern for h in fresh.hits]
+        assert (result.events_total, result.events_matched, result.patterns_scored) == (
+            fresh.events_total,
+            fresh.events_matched,
+            fresh.patterns_scored,
+        )
+        for hit, other in zip(result.hits, fresh.hits, strict=True):
+            assert hit.occurrences == other.occurrences
+            assert hit.scores.semantic == pytest.approx(other.scores.semantic, abs=0.02)
+            assert hit.scores.lexical == pytest.approx(other.scores.lexical, abs=1e-6)
+            assert hit.scores.exact == pytest.approx(other.scores.exact, abs=1e-6)
+            # Of two tokens that are as near, another may be the best by a hair.
+            assert [e.query_start for e in hit.evidence] == [e.query_start for e in other.evidence]
+            for shown, expected in zip(hit.evidence, other.evidence, strict=True):
+                assert shown.similarity == pytest.approx(expected.similarity, abs=0.03)
+
+
+def test_deleted_events_are_nowhere(index) -> None:
+    search = index.searcher().search
+    delete_events(index.directory, [Condition("kind", "=", "log")], until_ns=4 * 10**9)
+    for _ in range(2):
+        result = search(SearchRequest("connection pump", limit=100))
+        assert result.events_total == result.events_matched == 4
+        assert sorted(texts(result)) == sorted([TEXTS[4], *TEXTS[5:]])
+        hit = next(h for h in result.hits if h.pattern.startswith("connection"))
+        assert hit.count == 2
+        assert search(SearchRequest('"low suction"')).hits == ()
+        assert search(SearchRequest("E-1034", mode=Mode.LEXICAL)).hits == ()
+        compact(index)
+
+
+def test_a_shard_outside_of_the_time_range_is_not_looked_at(make_index, monkeypatch) -> None:
+    maker = make_index(ShardLimits(events_max=1))
+    maker.add(maker.event("fan stopped", time_ns=100))
+    maker.add(maker.event("fan started", time_ns=200))
+    asked: list[int] = []
+    monkeypatch.setattr(
+        "dejalog.indexer.search.nominate",
+        lambda question, state, *rest, **more: (
+            asked.append(state.header.shard),
+            nominate(question, state, *rest, **more),
+        )[1],
+    )
+    result = maker.searcher().search(SearchRequest("fan", since_ns=150))
+    assert texts(result) == ["fan started"]
+    assert asked == [2]
+    assert (result.shards_searched, result.events_total, result.events_matched) == (2, 2, 1)
+    assert not result.is_partial
+
+
+def test_searches_go_on_while_their_shards_are_replaced(make_index) -> None:
+    maker = make_index()
+    maker.add(*TEXTS)
+    searcher, errors, done = maker.searcher(), [], threading.Event()
+
+    def keep_asking() -> None:
+        try:
+            while not done.is_set():
+                result = searcher.search(SearchRequest("pump E-1035", limit=3))
+                assert texts(result)[0] == TEXTS[1]
+                assert not result.is_partial
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=keep_asking) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for number in range(3):
+        maker.add(f"unit {number} idle")
+        compact(maker)
+    done.set()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+
+
+@pytest.fixture
+def three_shards(make_index):
+    maker = make_index(ShardLimits(events_max=1))
+    for word in ("boiler", "chiller", "dryer"):
+        maker.add(f"{word} is hot")
+    return maker
+
+
+def test_a_damaged_shard_is_named_and_the_others_answer(three_shards, monkeypatch) -> None:
+    damaged = three_shards.directory.shards[1]
+    whole = Shard.snapshot
+
+    def snapshot(shard: Shard):
+        if shard is damaged:
+            raise CorruptShardError(shard.path, "page 7 is not what was written")
+        return whole(shard)
+
+    monkeypatch.setattr(Shard, "snapshot", snapshot)
+    result = three_shards.searcher().search(SearchRequest("hot"))
+    assert sorted(texts(result)) == ["boiler is hot", "dryer is hot"]
+    assert result.damaged_shards == ("000002: page 7 is not what was written",)
+    assert result.is_partial
+    assert result.shards_searched == 2
+
+
+@pytest.mark.parametrize("step", ["pattern", "texts", "find_pattern"])
+def test_damage_that_shows_late_costs_one_shard_only(three_shards, monkeypatch, step) -> None:
+    """Pattern texts and raw texts are read when the hits are already known."""
+    whole = getattr(Snapshot, step)
+
+    def read(snapshot: Snapshot, *given: object) -> object:
+        if snapshot._path.name == "000003":
+            raise DamagedValueError("checksum does not fit the payload")
+        return whole(snapshot, *given)
+
+    monkeypatch.setattr(Snapshot, step, read)
+    result = three_shards.searcher().search(SearchRequest("hot"))
+    assert sorted(texts(result)) == ["boiler is hot", "chiller is hot"]
+    assert result.damaged_shards == ("000003: checksum does not fit the payload",)
+
+
+def test_only_if_no_shard_can_be_read_the_search_fails(index, monkeypatch) -> None:
+    searcher: Searcher = index.searcher()
+
+    def snapshot(shard: Shard):
+        raise CorruptShardError(shard.path, "gone")
+
+    monkeypatch.setattr(Shard, "snapshot", snapshot)
+    with pytest.raises(CorruptShardError, match="gone"):
+        searcher.search(SearchRequest("x"))
+
+
+def test_a_search_that_is_stopped_returns_what_it_has(three_shards) -> None:
+    class AfterFourLooks(threading.Event):
+        looks = 0
+
+        def is_set(self) -> bool:
+            self.looks += 1
+            return self.looks > 4
+
+    result = three_shards.searcher().search(SearchRequest("hot"), stop=AfterFourLooks())
+    assert result.is_partial
+    assert 1 <= result.shards_searched < 3
+    assert len(result.hits) == result.shards_searched

@@ -18,6 +18,7 @@ TEXTS = [
     "alarm E-1034 at unit 7",
     "door open",
 ]
+ALL = Counted()
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ def asked(make_index):
     arrays = ShardView(shard).refresh()
     with LexicalIndex.open(lexical_folder(shard)) as lexical:
 
-        def ask(text: str, counted: Counted = Counted(), wanted: int = 10) -> WordMatch:  # noqa: B008
+        def ask(text: str, counted: Counted = ALL, wanted: int = 10) -> WordMatch:
             return match_words(query_terms(text), arrays, lexical.view(), counted, wanted=wanted)
 
         yield ask, arrays

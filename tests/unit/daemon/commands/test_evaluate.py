@@ -34,6 +34,7 @@ def test_one_line_per_task_and_mode(task: Path, capsys) -> None:
         assert line == {
             "task": "codes",
             "tier": "fresh",
+            "bits": None,
             "ndcg@10": 1.0,
             "mrr@10": 1.0,
             "recall@100": 1.0,
@@ -45,13 +46,20 @@ def test_one_line_per_task_and_mode(task: Path, capsys) -> None:
 def test_a_table_for_people(task: Path, capsys) -> None:
     assert main(["eval", str(task)]) == 0
     headings, row = capsys.readouterr().out.splitlines()
-    assert headings.split()[:3] == ["task", "mode", "nDCG@10"]
-    assert row.split()[:3] == ["codes", "hybrid", "1.0000"]
+    assert headings.split()[:5] == ["task", "mode", "tier", "bits", "nDCG@10"]
+    assert row.split()[:5] == ["codes", "hybrid", "fresh", "-", "1.0000"]
 
 
-def test_the_tier_that_is_not_there_yet_is_refused(task: Path, capsys) -> None:
-    assert main(["eval", str(task), "--tier", "compacted"]) == 3
-    assert "fresh" in capsys.readouterr().err
+def test_both_tiers_are_measured_on_one_index(task: Path, capsys) -> None:
+    arguments = ["eval", str(task), "--tier", "compacted", "--tier", "fresh", "--bits", "2"]
+    assert main([*arguments, "-o", "json"]) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(line["tier"], line["bits"]) for line in lines] == [("fresh", None), ("compacted", 2)]
+    assert [line["ndcg@10"] for line in lines] == [1.0, 1.0]
+    assert main(arguments) == 0
+    _, fresh, compacted = capsys.readouterr().out.splitlines()
+    assert fresh.split()[:5] == ["codes", "hybrid", "fresh", "-", "1.0000"]
+    assert compacted.split()[:5] == ["codes", "hybrid", "compacted", "2", "1.0000"]
 
 
 def test_a_model_that_is_missing_is_an_error(task: Path, capsys) -> None:

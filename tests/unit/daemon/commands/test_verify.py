@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -35,3 +36,40 @@ def test_while_it_is_written_the_values_are_walked_all_the_same(make_index, caps
     assert result.returncode == 0, result.stderr
     assert "being written" in result.stderr
     assert result.stdout.startswith("clean: 1 shards, 1 events")
+
+
+def test_a_repair_says_what_it_did_and_leaves_a_clean_index(make_index, capsys) -> None:
+    maker = make_index()
+    maker.add("pump on")
+    maker.appender.seal()
+    maker.add("pump off")
+    maker.directory.close()
+    data = maker.path / "shards" / "000001" / "data.mdb"
+    os.truncate(data, data.stat().st_size - 4096)
+    assert main(["verify", "--data", str(maker.path)]) == 3
+    assert "run 'dejalog verify --repair'" in capsys.readouterr().err
+    assert main(["verify", "--repair", "--data", str(maker.path)]) == 0
+    out = capsys.readouterr().out
+    assert "repaired: moved shard 000001 to " in out
+    assert out.endswith("the index is clean now\n")
+    assert main(["verify", "--repair", "--data", str(maker.path)]) == 0
+    assert capsys.readouterr().out.startswith("clean: 1 shards, 1 events")
+
+
+def test_what_cannot_be_repaired_remains_and_fails(make_index, capsys) -> None:
+    maker = make_index()
+    event = maker.event("once")
+    maker.add(event)
+    maker.add(event)
+    maker.directory.close()
+    assert main(["verify", "--repair", "--data", str(maker.path)]) == 3
+    captured = capsys.readouterr()
+    assert "stored twice" in captured.out
+    assert "cannot be repaired" in captured.err
+
+
+def test_a_repair_waits_for_nobody(make_index, capsys) -> None:
+    maker = make_index()
+    maker.add("pump on")
+    assert main(["verify", "--repair", "--data", str(maker.path)]) == 3
+    assert "is being written by process" in capsys.readouterr().err

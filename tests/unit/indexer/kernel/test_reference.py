@@ -6,11 +6,14 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dejalog.indexer.kernel.queries import quantize_int8
 from dejalog.indexer.kernel.reference import best_rows, maxsim
 
 
 def by_definition(query, codes, scales, offsets):
     """Sum over query rows of the largest dot product, one loop at a time."""
+    numbers, row_scales = quantize_int8(query)
+    query = numbers * row_scales[:, None].astype(np.float64)
     scores = []
     for start, end in pairwise(offsets):
         rows = [codes[i].astype(np.float64) * float(scales[i]) for i in range(start, end)]
@@ -52,7 +55,8 @@ def test_the_best_row_is_the_one_whose_product_maxsim_adds() -> None:
     scales = random.random(9).astype(np.float32)
     query = random.standard_normal((5, 16)).astype(np.float32)
     rows, products = best_rows(query, codes, scales)
-    similarities = query @ (codes * scales[:, None]).T
+    numbers, row_scales = quantize_int8(query)
+    similarities = (numbers * row_scales[:, None]) @ (codes * scales[:, None]).T
     np.testing.assert_array_equal(rows, similarities.argmax(axis=1))
     whole = maxsim(query, codes, scales, np.array([0, 9]))
     np.testing.assert_allclose(products.sum(), whole[0], rtol=1e-5)

@@ -91,3 +91,25 @@ def test_an_immutable_environment_needs_no_lock_file(tmp_path: Path) -> None:
     (tmp_path / "lock.mdb").unlink()
     open_environment(tmp_path, is_writable=False, map_bytes=MAP_BYTES, is_immutable=True).close()
     assert [path.name for path in tmp_path.iterdir()] == ["data.mdb"]
+
+
+def test_a_disk_without_room_for_a_lock_file_is_not_called_damage(tmp_path: Path) -> None:
+    """A file size limit stands in for the disk: it fails the same call with EFBIG."""
+    filled(tmp_path)
+    (tmp_path / "lock.mdb").unlink()
+    script = f"""
+import resource, signal
+from pathlib import Path
+from dejalog.indexer.errors import StorageError
+from dejalog.indexer.store.environment import MAP_BYTES, open_environment
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+try:
+    open_environment(Path({str(tmp_path)!r}), is_writable=False, map_bytes=MAP_BYTES)
+except StorageError as error:
+    print(error)
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert "File too large" in result.stdout, result.stderr

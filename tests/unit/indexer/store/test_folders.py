@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from dejalog.indexer.errors import DataDirectoryError
+from dejalog.indexer.store.directory import is_being_written
 from dejalog.indexer.store.folders import (
     COMPACT_LOCK_NAME,
     LOCK_NAME,
@@ -74,6 +75,25 @@ def test_a_lock_is_held_by_one_and_names_it(tmp_path: Path, name: str) -> None:
     with take_lock(tmp_path, name), pytest.raises(DataDirectoryError, match=str(os.getpid())):
         take_lock(tmp_path, name)
     take_lock(tmp_path, name).close()
+
+
+def test_a_glance_at_the_lock_does_not_keep_a_writer_from_starting(tmp_path: Path) -> None:
+    """A cron job that asked whether the index is being written let the daemon's start fail."""
+    take_lock(tmp_path, LOCK_NAME).close()
+    stop = threading.Event()
+
+    def glance() -> None:
+        while not stop.is_set():
+            is_being_written(tmp_path)
+
+    thread = threading.Thread(target=glance)
+    thread.start()
+    try:
+        for _ in range(200):
+            take_lock(tmp_path, LOCK_NAME).close()
+    finally:
+        stop.set()
+        thread.join()
 
 
 def test_a_place_without_a_folder_cannot_be_locked(tmp_path: Path) -> None:
