@@ -35,7 +35,8 @@ def contenders(options: argparse.Namespace) -> list[Engine]:
         # Not before it is asked for: the peers can be measured while dejalog is being rebuilt.
         from bench.engine import Dejalog
 
-        found += [Dejalog(bits) for bits in options.bits or (4,)]
+        for bits in options.bits or (4,):
+            found += [Dejalog(bits, has_originals=has) for has in (True, False)]
     found += [engine for engine in peers(options.threads) if engine.name in wanted]
     missing = set(options.engine or ()) - {engine.name for engine in found}
     if missing:

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from bench.engine import add_empty, compact_shard, fresh_chunks, write_fresh
+from bench.engine import add_empty, compact_rules, compact_shard, fresh_chunks, write_fresh
 from bench.peers import exact_scores
 from bench.search import recall_at_k
 from bench.trial import emit, machine, versions
@@ -66,7 +66,7 @@ def main() -> None:
             report(name, "fresh", options.bits, vectors_of(directory), seen)
             part = directory.shards[-1].header.shard
             add_empty(directory)
-            compact_shard(directory, part, bits=options.bits, threads=2)
+            compact_shard(directory, part, compact_rules(options.bits, 2))
             compacted = vectors_of(directory)
             report(name, "compacted", options.bits, compacted, seen)
             frozen.append(coded_with(compacted[0], rows))

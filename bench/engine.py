@@ -34,6 +34,9 @@ from dejalog.indexer.store.view import ShardArrays, ShardView
 #: Patterns that are written in one transaction.
 BATCH_PATTERNS = 16_384
 
+#: Room for the int8 vectors of ten million tokens: the product's default.
+ORIGINALS_BYTES = CompactRules().originals_bytes_max
+
 #: Sections that hold token vectors and what finds them; the others are events and texts.
 TOKEN_SECTIONS = (
     *("centroids", "centroid_scales", "deviations", "weights", "cutoffs"),
@@ -46,28 +49,37 @@ class Dejalog:
     """Compacted shards with so many bits, searched with the rules of the product."""
 
     bits: int = 4
+    has_originals: bool = False
     build_threads: int = 2
     rules: SearchRules = field(default_factory=SearchRules)
     name: str = "dejalog"
     package: str = "dejalog"
     distribution: str = "dejalog"
-    #: Of a search; it runs in one thread.
+    #: Of the process; a search runs in one thread.
     threads: int = 2
     build_settings: dict[str, object] = field(default_factory=dict)
     search_settings: dict[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.build_settings = {"bits": self.bits, "threads": self.build_threads}
+        self.build_settings = {
+            "bits": self.bits,
+            "originals": self.has_originals,
+            "threads": self.build_threads,
+        }
         self.search_settings = {
             "kernel": kernel.BACKEND,
             "candidates_max": self.rules.candidates_max,
             "probes": self.rules.probes,
         }
 
+    def compact_rules(self) -> CompactRules:
+        """What compaction is told; writing is not paced."""
+        return compact_rules(self.bits, self.build_threads, has_originals=self.has_originals)
+
     @property
     def index(self) -> str:
         """The folder of the index within a cache."""
-        return f"dejalog-{self.bits}bit"
+        return f"dejalog-{self.bits}bit{'-originals' if self.has_originals else ''}"
 
     def stage(self, rows: Rows) -> object:
         """As it is; quantising is part of building."""
@@ -76,7 +88,7 @@ class Dejalog:
     def build(self, staged: object, folder: Path) -> None:
         """Writes a fresh shard and compacts it."""
         assert isinstance(staged, Rows)
-        build(folder, fresh_chunks(staged), bits=self.bits, threads=self.build_threads)
+        build(folder, fresh_chunks(staged), self.compact_rules())
 
     def open(self, folder: Path | None, corpus: Corpus) -> Search:
         """Maps the compacted shard."""
@@ -117,18 +129,23 @@ def as_vectors(
     return Vectors(lengths, codes, scales, nothing, np.ones(len(lengths), np.float32))
 
 
-def build(folder: Path, chunks: Iterable[Vectors], *, bits: int, threads: int) -> None:
+def compact_rules(bits: int, threads: int, *, has_originals: bool = False) -> CompactRules:
+    """Returns what compaction is told: all int8 vectors are kept, or none; it is not paced."""
+    budget = ORIGINALS_BYTES if has_originals else 0
+    return CompactRules(bits=bits, write_bytes_per_s=0, originals_bytes_max=budget, threads=threads)
+
+
+def build(folder: Path, chunks: Iterable[Vectors], rules: CompactRules) -> None:
     """Makes an index of one compacted shard."""
     with DataDirectory.open(folder, is_writable=True) as directory:
         write_fresh(directory, chunks)
         number = directory.shards[-1].header.shard
         add_empty(directory)  # The last shard is the one that is appended to.
-        compact_shard(directory, number, bits=bits, threads=threads)
+        compact_shard(directory, number, rules)
 
 
-def compact_shard(directory: DataDirectory, number: int, *, bits: int, threads: int) -> None:
+def compact_shard(directory: DataDirectory, number: int, rules: CompactRules) -> None:
     """Puts a compacted shard in the place of a fresh one."""
-    rules = CompactRules(bits=bits, write_bytes_per_s=0, originals_bytes_max=0, threads=threads)
     with directory.compacting():
         compact(directory, _no_encoder, Job((number,)), rules)
 

@@ -27,6 +27,7 @@ from bench.engine import (
     add_batch,
     as_vectors,
     build,
+    compact_rules,
     open_arrays,
     search,
     token_bytes,
@@ -133,7 +134,7 @@ def build_size(corpus: Path, size: int, bits: int, folder: Path) -> dict[str, ob
     """Builds an index of so many synthetic patterns."""
     texts = Corpus(corpus).texts
     started = time.perf_counter()
-    build(folder, _chunks(texts.vectors, texts.lengths, size), bits=bits, threads=2)
+    build(folder, _chunks(texts.vectors, texts.lengths, size), compact_rules(bits, 2))
     return {
         "build_s": round(time.perf_counter() - started, 1),
         "build_memory_peak_mb": memory().peak,

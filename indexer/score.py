@@ -6,8 +6,9 @@ Scoring has two steps, so that a large index costs little more than a small one:
    their scores. A compacted one scores them by their centroids alone; where that is too much to
    read, only those that the posting lists of the query's nearest centroids name (Engels et al.,
    XTR, NeurIPS 2023; Scheerer et al., WARP, SIGIR 2025).
-2. `score` is MaxSim by all that is stored: int8 vectors, or codes. What it returns is what hits
-   are ordered by, and may be compared between shards.
+2. `score` is MaxSim by all that is stored: int8 vectors, or codes and then, for the best, the int8
+   vectors that the shard has kept. What it returns is what hits are ordered by, and may be
+   compared between shards.
 """
 
 from __future__ import annotations
@@ -43,7 +44,9 @@ class SearchRules:
     shard up to which every pattern is scored by its centroids; beyond, posting lists of the
     `probes` best centroids of each query row first name probed_max patterns at most. pooled_max:
     patterns of a shard up to which pooled vectors take part in all nominations; beyond, only for
-    the probed_max best by centroids.
+    the probed_max best by centroids. refined_max: patterns of a shard that are scored once more by
+    their int8 vectors, where the shard has kept them: the ten best texts are among the best twenty
+    by codes of 4 bits, but in another order.
     """
 
     candidates_max: int = 1_024
@@ -52,6 +55,7 @@ class SearchRules:
     probes: int = 16
     probed_max: int = 16_384
     pooled_max: int = 65_536
+    refined_max: int = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,8 +176,10 @@ class _CodedScorer:
         self, query: NDArray[np.float32], vectors: CodedVectors, rules: SearchRules
     ) -> None:
         self.rows = len(query)
+        self._query = np.ascontiguousarray(query)
         with _checked():
-            self._prepared = kernel.prepare(np.ascontiguousarray(query), vectors.codebook)
+            self._prepared = kernel.prepare(self._query, vectors.codebook)
+            self._nominating = kernel.prepare(self._query, vectors.nominating)
         self._blocks = vectors.blocks
         self._firsts = np.array([block.first for block in vectors.blocks], np.int64)
         self._count = sum(len(block) for block in vectors.blocks)
@@ -208,7 +214,29 @@ class _CodedScorer:
                 kernel.code_maxsim(self._prepared, block.rows, numbers)
                 for block, numbers in self._by_block(patterns)
             ]
-        return _joined(parts, np.float32)
+            return self._refined(patterns, _joined(parts, np.float32))
+
+    def _refined(
+        self, patterns: NDArray[np.int64], scores: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """The scores, the best of them by int8 vectors instead of codes."""
+        if not any(block.originals for block in self._blocks):
+            return scores
+        places = kernel.top(scores, self._rules.refined_max).astype(np.int64)
+        chosen = patterns[places]
+        for block in self._blocks:
+            if block.originals is None:
+                continue
+            inside = (chosen >= block.first) & (chosen < block.first + len(block))
+            if inside.any():
+                scores[places[inside]] = kernel.maxsim(
+                    self._query,
+                    block.originals.codes,
+                    block.originals.scales,
+                    block.rows.offsets.astype(np.int64),
+                    (chosen[inside] - block.first).astype(np.uint32),
+                )
+        return scores
 
     def pooled(
         self, query: NDArray[np.float32], patterns: NDArray[np.int64]
@@ -245,15 +273,15 @@ class _CodedScorer:
         for block, numbers in self._by_block(patterns):
             check()
             with _checked():
-                scores.append(kernel.centroid_maxsim(self._prepared, block.rows, numbers))
-        step = np.float32(self._prepared.unit * 2**self._prepared.shift)
+                scores.append(kernel.centroid_maxsim(self._nominating, block.rows, numbers))
+        step = np.float32(self._nominating.unit * 2**self._nominating.shift)
         return _joined(scores, np.int32).astype(np.float32) * step
 
     def _probed(
         self, allowed: NDArray[np.bool_] | None, limit: int, check: Callable[[], None]
     ) -> NDArray[np.int64]:
         """The patterns that gain most by the posting lists of the best centroids."""
-        probes = kernel.probed(self._prepared, self._rules.probes)
+        probes = kernel.probed(self._nominating, self._rules.probes)
         gains = []
         for block in self._blocks:
             check()
@@ -261,7 +289,7 @@ class _CodedScorer:
             is_allowed = None if allowed is None else allowed[part]
             with _checked():
                 gains.append(
-                    kernel.probe(self._prepared, block.postings, len(block), probes, is_allowed)
+                    kernel.probe(self._nominating, block.postings, len(block), probes, is_allowed)
                 )
         return kernel.top(_joined(gains, np.int32), limit, least=0).astype(np.int64)
 

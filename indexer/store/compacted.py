@@ -7,7 +7,7 @@ a fresh shard, and besides in the order of their patterns.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar
 
 import numpy as np
@@ -57,11 +57,20 @@ class CodedBlock:
 
 @dataclass(frozen=True, slots=True)
 class CodedVectors:
-    """All token vectors of a compacted shard."""
+    """All token vectors of a compacted shard.
+
+    `nominating` is the codebook with every centroid as long as the longest. A centroid is shorter
+    the wider its tokens are spread, and token vectors are not: with all of one length, the best
+    1,024 of 51,729 texts by centroids alone hold .997 of the exact ten best instead of .990.
+    """
 
     codebook: Codebook
     coded: Coded
     blocks: tuple[CodedBlock, ...]
+    nominating: Codebook = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "nominating", _of_one_length(self.codebook))
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +259,15 @@ class SectionMap:
                 self._shard.path, f"section {name} has {data.size} bytes instead of {size}"
             )
         return data.view(dtype).reshape(shape)
+
+
+def _of_one_length(codebook: Codebook) -> Codebook:
+    numbers = codebook.centroids.astype(np.float32)
+    lengths = np.sqrt(np.einsum("kd,kd->k", numbers, numbers)) * codebook.centroid_scales
+    stretch = np.divide(
+        lengths.max(initial=0), lengths, out=np.ones_like(lengths), where=lengths > 0
+    )
+    return replace(codebook, centroid_scales=codebook.centroid_scales * stretch)
 
 
 def _block_name(first: int) -> str:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,6 +11,7 @@ from dejalog.indexer.event import Event, Kind, TimeOrigin
 from dejalog.indexer.rewrite import (
     DIGEST_BYTES,
     HOLLOW_BLOCK_EVENTS,
+    Source,
     Window,
     dead_letters,
     hollowed,
@@ -101,9 +104,14 @@ def test_a_hollow_event_leaves_nothing_and_the_others_stay(
     assert named == {(s, "1") for _, s, k in rows[skipped:] if k}
 
 
-def source_of(maker, index: int = 0, deletions: list[Deletion] | None = None, **changes: object):
-    shard = maker.directory.shards[index]
-    return read_source(shard, deletions or [], changes.get("expire_before_ns"))  # type: ignore[arg-type]
+def source_of(
+    maker,
+    index: int = 0,
+    *,
+    deletions: Sequence[Deletion] = (),
+    expire_before_ns: int | None = None,
+) -> Source:
+    return read_source(maker.directory.shards[index], deletions, expire_before_ns)
 
 
 def numbered(sources):
