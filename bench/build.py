@@ -22,8 +22,10 @@ def main() -> None:
     options = arguments(__doc__.splitlines()[0]).parse_args()
     corpus = Corpus(options.corpus)
     with tempfile.TemporaryDirectory(prefix="dejalog-bench-") as folder:
-        for engine in contenders(options):
-            if engine.index is not None:
+        # Settings of search that share an index build it once.
+        engines = {engine.index: engine for engine in contenders(options)}
+        for index, engine in engines.items():
+            if index is not None:
                 build(engine, corpus, options.cache or Path(folder))
 
 

@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from dejalog.indexer import kernel
 from dejalog.indexer.append import text_blocks
 from dejalog.indexer.compact import CompactRules, compact
+from dejalog.indexer.compaction.plan import Job
 from dejalog.indexer.encode import Encoder
 from dejalog.indexer.event import Event, Kind, TimeOrigin
 from dejalog.indexer.mask import MASK_VERSION
-from dejalog.indexer.plan import Job
 from dejalog.indexer.quantize import quantize_rows
 from dejalog.indexer.score import SearchRules, open_scorer
 from dejalog.indexer.store.directory import DataDirectory

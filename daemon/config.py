@@ -22,9 +22,9 @@ from dejalog.daemon.pipeline import PipelineSettings
 from dejalog.daemon.server import ServerSettings
 from dejalog.indexer.append import ShardLimits
 from dejalog.indexer.compact import CompactRules
+from dejalog.indexer.compaction.plan import RetainRules
 from dejalog.indexer.decode import DecodeSettings
 from dejalog.indexer.errors import ConfigError
-from dejalog.indexer.plan import RetainRules
 from dejalog.indexer.store.environment import SHARD_BYTES_MAX
 
 ENVIRONMENT_PREFIX = "DEJALOG_"

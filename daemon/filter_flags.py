@@ -14,8 +14,12 @@ from dejalog.indexer.query import parse_condition
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which events are meant; times are ns since 1970 UTC, `until_ns` is not included."""
+    """Which events are meant; times are ns since 1970 UTC, `until_ns` is not included.
 
+    `where` are the conditions as they were written.
+    """
+
+    where: tuple[str, ...]
     conditions: tuple[Condition, ...]
     since_ns: int | None
     until_ns: int | None
@@ -63,7 +67,7 @@ def add_filter_flags(parser: argparse.ArgumentParser) -> None:
 def read_filter(parsed: argparse.Namespace, now: datetime) -> Filter:
     """Returns the filter that the flags give; raises QueryError."""
     zone = named_zone(parsed.timezone) if parsed.timezone else None
-    where = [*parsed.where, *([f"kind={parsed.kind}"] if parsed.kind else [])]
+    where = (*parsed.where, *([f"kind={parsed.kind}"] if parsed.kind else []))
     since_ns = until_ns = None
     if parsed.since is not None:
         since_ns = parse_time(parsed.since, now=now, zone=zone)
@@ -74,4 +78,5 @@ def read_filter(parsed: argparse.Namespace, now: datetime) -> Filter:
             f"--since ({format_time(since_ns, zone)}) is not before "
             f"--until ({format_time(until_ns, zone)})"
         )
-    return Filter(tuple(parse_condition(text) for text in where), since_ns, until_ns, zone)
+    conditions = tuple(parse_condition(text) for text in where)
+    return Filter(where, conditions, since_ns, until_ns, zone)

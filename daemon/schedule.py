@@ -22,9 +22,9 @@ from typing import Final
 from dejalog.daemon.config import Settings, to_toml
 from dejalog.daemon.engine import WritableIndex, compact_rules
 from dejalog.daemon.lexical_worker import LexicalWorker
-from dejalog.indexer.describe import describe_shards
+from dejalog.indexer.compaction.describe import describe_shards
+from dejalog.indexer.compaction.plan import ShardInfo, plan_compaction, plan_retention
 from dejalog.indexer.errors import CorruptShardError
-from dejalog.indexer.plan import ShardInfo, plan_compaction, plan_retention
 from dejalog.indexer.retain import disk_space
 
 #: How often a running compaction is looked at, and a stop is heard.

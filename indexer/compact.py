@@ -8,7 +8,7 @@
 
 Whatever happens before the manifest is replaced leaves the old shards, and a draft that the next
 run removes. Memory holds the events' columns and one block of vectors; writing is paced.
-`plan.py` says what is compacted.
+`compaction/plan.py` says what is compacted.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from threading import Event
 
 import msgspec
 
-from dejalog.indexer.content import Content, header_of, read_content
-from dejalog.indexer.describe import describe_shards, originals_bytes
-from dejalog.indexer.draft import Draft, OnProgress
+from dejalog.indexer.compaction.content import Content, header_of, read_content
+from dejalog.indexer.compaction.describe import describe_shards, originals_bytes
+from dejalog.indexer.compaction.draft import Draft, OnProgress
+from dejalog.indexer.compaction.learn import Book, describe_book, learn, stored_book
+from dejalog.indexer.compaction.pace import Pace
+from dejalog.indexer.compaction.plan import Job, PlanRules, ShardInfo, plan_compaction
+from dejalog.indexer.compaction.recode import VectorReader, coded_blocks, kept_blocks
 from dejalog.indexer.encode import Encoder
 from dejalog.indexer.errors import ConfigError, StorageError
-from dejalog.indexer.learn import Book, describe_book, learn, stored_book
-from dejalog.indexer.pace import Pace
-from dejalog.indexer.plan import Job, PlanRules, ShardInfo, plan_compaction
-from dejalog.indexer.recode import VectorReader, coded_blocks, kept_blocks
 from dejalog.indexer.store.compacted import CodedVectors, SectionMap
 from dejalog.indexer.store.directory import DataDirectory, folder_bytes, settled
 from dejalog.indexer.store.layout import Coded, Counters

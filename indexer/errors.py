@@ -40,7 +40,10 @@ class CorruptShardError(DejalogError):
     """A shard's bytes are not the bytes that were written."""
 
     def __init__(self, path: Path, reason: str) -> None:
-        super().__init__(f"shard {path} is damaged: {reason}; run 'dejalog verify' for the extent")
+        super().__init__(
+            f"shard {path} is damaged: {reason}; run 'dejalog verify' for the extent, "
+            "and 'dejalog verify --repair' to set it aside"
+        )
         self.path, self.reason = path, reason
 
 

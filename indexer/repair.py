@@ -18,9 +18,9 @@ from pathlib import Path
 import msgspec
 
 from dejalog.indexer.catch_up import lexical_folder
+from dejalog.indexer.compaction.reword import make_words
 from dejalog.indexer.event import Position
 from dejalog.indexer.lexical import LexicalIndex
-from dejalog.indexer.reword import make_words
 from dejalog.indexer.store.directory import DataDirectory, settled
 from dejalog.indexer.store.folders import LOCK_NAME, take_lock
 from dejalog.indexer.store.layout import Header

@@ -16,9 +16,9 @@ from dejalog.indexer.backup import (
     read_copied,
 )
 from dejalog.indexer.catch_up import LEXICAL_NAME, lexical_folder
+from dejalog.indexer.compaction.reword import make_words
 from dejalog.indexer.errors import CorruptShardError, DataDirectoryError, StorageError
 from dejalog.indexer.lexical import LexicalIndex
-from dejalog.indexer.reword import make_words
 from dejalog.indexer.store.directory import DataDirectory
 from dejalog.indexer.store.folders import SHARDS_NAME, remove_folder
 from dejalog.indexer.store.manifest import sync_folder, write_manifest

@@ -13,11 +13,11 @@ from collections.abc import Callable, Sequence
 import msgspec
 import numpy as np
 
+from dejalog.indexer.compaction.describe import describe_shards, read_columns, read_labelsets
+from dejalog.indexer.compaction.plan import DiskSpace, RetainRules, plan_retention
 from dejalog.indexer.deletion import deleted_events, pending_deletions
-from dejalog.indexer.describe import describe_shards, read_columns, read_labelsets
 from dejalog.indexer.errors import QueryError
 from dejalog.indexer.filter import Condition
-from dejalog.indexer.plan import DiskSpace, RetainRules, plan_retention
 from dejalog.indexer.store.compacted import DELETED_KIND
 from dejalog.indexer.store.directory import DataDirectory
 from dejalog.indexer.store.manifest import Deletion, Manifest

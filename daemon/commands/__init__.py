@@ -6,6 +6,7 @@ import argparse
 from typing import Protocol
 
 from dejalog.daemon.commands import (
+    backup,
     compact,
     config,
     delete,
@@ -13,6 +14,7 @@ from dejalog.daemon.commands import (
     doctor,
     evaluate,
     index,
+    restore,
     run,
     search,
     shards,
@@ -45,6 +47,8 @@ COMMANDS: tuple[Command, ...] = (
     compact,
     delete,
     verify,
+    backup,
+    restore,
     doctor,
     config,
     evaluate,

@@ -19,9 +19,9 @@ from dejalog.daemon.flags import load_settings
 from dejalog.daemon.hit_json import Json, to_line
 from dejalog.daemon.lexical_worker import LexicalWorker
 from dejalog.indexer.compact import Report, compact_directory
-from dejalog.indexer.describe import describe_shards
-from dejalog.indexer.pace import StoppedError
-from dejalog.indexer.plan import ShardInfo, plan_compaction, plan_retention
+from dejalog.indexer.compaction.describe import describe_shards
+from dejalog.indexer.compaction.pace import StoppedError
+from dejalog.indexer.compaction.plan import ShardInfo, plan_compaction, plan_retention
 from dejalog.indexer.retain import disk_space, retain
 from dejalog.indexer.store.directory import DataDirectory
 from dejalog.indexer.store.manifest import read_manifest

@@ -32,7 +32,15 @@ EXAMPLE = "dejalog demo --keep-running"
 MARKER_NAME = "made-by-dejalog-demo"
 
 #: What else the demo's directory may hold; anything else is somebody's and is not removed.
-_OWN_NAMES = {MARKER_NAME, "manifest.json", "manifest.tmp", "lock", "shards"}
+_OWN_NAMES = {
+    MARKER_NAME,
+    "compact.lock",
+    "lock",
+    "manifest.json",
+    "manifest.lock",
+    "manifest.tmp",
+    "shards",
+}
 
 
 #: The third one of the first question says what was done.

@@ -23,9 +23,10 @@ from dejalog.daemon.asking import (
 )
 from dejalog.daemon.engine import open_searcher
 from dejalog.daemon.excerpt import grouped, visible_line
+from dejalog.daemon.filter_flags import Filter, add_filter_flags, read_filter
 from dejalog.daemon.flags import load_settings
 from dejalog.daemon.hit_json import hit_to_json, to_line
-from dejalog.daemon.human_time import format_time, named_zone, parse_time
+from dejalog.daemon.human_time import format_time
 from dejalog.daemon.remote import add_server_flags, open_client
 from dejalog.daemon.terminal import HitPrinter, View, open_console
 from dejalog.indexer.context import Context
@@ -56,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="TEXT",
         help='words, a code or a raw log line; "quoted strings" must occur; - reads standard input',
     )
-    _add_filters(parser)
+    add_filter_flags(parser)
     _add_output(parser)
     parser.add_argument("--mode", choices=[m.value for m in Mode], default=Mode.HYBRID.value)
     parser.add_argument(
@@ -71,11 +72,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(parsed: argparse.Namespace) -> int:
     """Does it and returns the exit code."""
-    zone = named_zone(parsed.timezone) if parsed.timezone else None
+    given = read_filter(parsed, datetime.now(UTC))
     call = _Call(
         parsed=parsed,
-        request=_request(parsed, datetime.now(UTC), zone),
-        zone=zone,
+        request=_request(parsed, given),
+        zone=given.zone,
         before=parsed.context if parsed.before_context is None else parsed.before_context,
         after=parsed.context if parsed.after_context is None else parsed.after_context,
     )
@@ -214,28 +215,17 @@ def _answerer(parsed: argparse.Namespace) -> Iterator[Answerer]:
         yield LocalAnswerer(searcher)
 
 
-def _request(parsed: argparse.Namespace, now: datetime, zone: tzinfo | None) -> SearchRequest:
+def _request(parsed: argparse.Namespace, given: Filter) -> SearchRequest:
     text = sys.stdin.read().strip() if parsed.text == ["-"] else " ".join(parsed.text)
-    where = [*parsed.where, *([f"kind={parsed.kind}"] if parsed.kind else [])]
-    since_ns = until_ns = None
-    if parsed.since is not None:
-        since_ns = parse_time(parsed.since, now=now, zone=zone)
-    if parsed.until is not None:
-        until_ns = parse_time(parsed.until, now=now, zone=zone, is_end=True)
-    if since_ns is not None and until_ns is not None and since_ns >= until_ns:
-        raise QueryError(
-            f"--since ({format_time(since_ns, zone)}) is not before "
-            f"--until ({format_time(until_ns, zone)})"
-        )
-    if not text.strip() and not where and since_ns is None and until_ns is None:
+    if not text.strip() and given.is_empty:
         raise QueryError('say what to look for, for example: dejalog search "motor overload"')
     return SearchRequest(
         text=text,
         limit=parsed.limit,
         occurrences=parsed.occurrences,
-        since_ns=since_ns,
-        until_ns=until_ns,
-        where=tuple(where),
+        since_ns=given.since_ns,
+        until_ns=given.until_ns,
+        where=given.where,
         mode=Mode(parsed.mode),
     )
 
@@ -258,29 +248,6 @@ def _summary(result: SearchResult, call: _Call) -> str:
 
 def _elapsed(seconds: float) -> str:
     return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
-
-
-def _add_filters(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("which events count")
-    group.add_argument(
-        "--since",
-        metavar="TIME",
-        help="from this time on: 15m, '2h ago', yesterday, 'today 06:00', 2022-08-22 ...",
-    )
-    group.add_argument(
-        "--until", metavar="TIME", help="before this time; of a whole day, to the end of that day"
-    )
-    group.add_argument(
-        "--where",
-        action="append",
-        default=[],
-        metavar="LABEL=VALUE",
-        help="label=value, label!=value or severity>=warn; may be repeated, all must hold",
-    )
-    group.add_argument("--kind", choices=["log", "note"], help="only log lines, or only notes")
-    group.add_argument(
-        "--timezone", metavar="ZONE", help="zone of times given and shown (default: this system's)"
-    )
 
 
 def _add_output(parser: argparse.ArgumentParser) -> None:

@@ -13,8 +13,8 @@ from dejalog.daemon.excerpt import grouped, visible_line
 from dejalog.daemon.flags import load_settings
 from dejalog.daemon.hit_json import Json, to_line
 from dejalog.daemon.human_time import format_time, named_zone, to_rfc3339
-from dejalog.indexer.describe import describe_shards
-from dejalog.indexer.plan import ShardInfo
+from dejalog.indexer.compaction.describe import describe_shards
+from dejalog.indexer.compaction.plan import ShardInfo
 from dejalog.indexer.store.directory import DataDirectory
 
 NAME = "shards"

@@ -44,15 +44,15 @@ from dejalog.indexer import lexical
 from dejalog.indexer.append import Appender, Batch, PreparedEvent
 from dejalog.indexer.catch_up import catch_up, lexical_folder
 from dejalog.indexer.compact import CompactRules, compact_directory
+from dejalog.indexer.compaction.describe import read_columns, read_labelsets
+from dejalog.indexer.compaction.plan import RetainRules
 from dejalog.indexer.deletion import deleted_events, pending_deletions
-from dejalog.indexer.describe import read_columns, read_labelsets
 from dejalog.indexer.encode import Encoded
 from dejalog.indexer.errors import DejalogError
 from dejalog.indexer.event import DeadLetter, Event, Kind, Position, TimeOrigin
 from dejalog.indexer.filter import Condition
 from dejalog.indexer.lexical import LexicalIndex
 from dejalog.indexer.mask import mask_pattern
-from dejalog.indexer.plan import RetainRules
 from dejalog.indexer.retain import delete_events, retain
 from dejalog.indexer.store import shard as shard_module
 from dejalog.indexer.store.compacted import DELETED_KIND

@@ -13,8 +13,8 @@ from dejalog.indexer.append import Appender, Batch, PreparedEvent
 from dejalog.indexer.backup import back_up
 from dejalog.indexer.catch_up import catch_up, lexical_folder
 from dejalog.indexer.compact import CompactRules, compact_directory
+from dejalog.indexer.compaction.describe import read_columns, read_labelsets
 from dejalog.indexer.deletion import deleted_events, pending_deletions
-from dejalog.indexer.describe import read_columns, read_labelsets
 from dejalog.indexer.encode import Encoder
 from dejalog.indexer.event import Event, Kind, Position, TimeOrigin
 from dejalog.indexer.lexical import LexicalIndex

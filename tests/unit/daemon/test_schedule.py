@@ -18,9 +18,9 @@ from dejalog.daemon.flags import add_common_flags, load_settings
 from dejalog.daemon.lexical_worker import LexicalWorker
 from dejalog.daemon.schedule import Scheduler, compact_command, give_way
 from dejalog.indexer.append import ShardLimits
+from dejalog.indexer.compaction.plan import RetainRules
 from dejalog.indexer.errors import CorruptShardError
 from dejalog.indexer.filter import Condition
-from dejalog.indexer.plan import RetainRules
 from dejalog.indexer.retain import delete_events
 from dejalog.indexer.store.manifest import Tier
 

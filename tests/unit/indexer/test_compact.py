@@ -11,15 +11,15 @@ import pytest
 from dejalog.indexer import compact as compact_module
 from dejalog.indexer.append import Batch, PreparedEvent
 from dejalog.indexer.compact import CompactRules, compact_directory
+from dejalog.indexer.compaction.draft import Draft
+from dejalog.indexer.compaction.pace import StoppedError
 from dejalog.indexer.context import read_context
-from dejalog.indexer.draft import Draft
 from dejalog.indexer.encode import Encoder
 from dejalog.indexer.errors import ConfigError, CorruptShardError, DataDirectoryError, StorageError
 from dejalog.indexer.event import DeadLetter, Event, Position
 from dejalog.indexer.filter import Condition
 from dejalog.indexer.kernel import decode
 from dejalog.indexer.mask import mask_pattern
-from dejalog.indexer.pace import StoppedError
 from dejalog.indexer.quantize import dequantize_rows
 from dejalog.indexer.query import Mode, SearchRequest
 from dejalog.indexer.retain import delete_events

@@ -4,9 +4,9 @@ import pytest
 
 from dejalog.indexer import retain as retain_module
 from dejalog.indexer.compact import CompactRules, compact_directory
+from dejalog.indexer.compaction.plan import DiskSpace, RetainRules
 from dejalog.indexer.errors import DataDirectoryError, QueryError
 from dejalog.indexer.filter import Condition
-from dejalog.indexer.plan import DiskSpace, RetainRules
 from dejalog.indexer.retain import count_events, delete_events, disk_space, retain
 from dejalog.indexer.store.manifest import Deletion
 

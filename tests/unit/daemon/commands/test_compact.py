@@ -7,7 +7,7 @@ import pytest
 
 from dejalog.daemon.cli import main
 from dejalog.daemon.commands import compact
-from dejalog.indexer.pace import StoppedError
+from dejalog.indexer.compaction.pace import StoppedError
 from dejalog.indexer.store.directory import DataDirectory
 from dejalog.indexer.store.manifest import read_manifest
 

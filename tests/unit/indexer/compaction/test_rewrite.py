@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dejalog.indexer.append import text_blocks
-from dejalog.indexer.event import Event, Kind, TimeOrigin
-from dejalog.indexer.rewrite import (
+from dejalog.indexer.compaction.rewrite import (
     DIGEST_BYTES,
     HOLLOW_BLOCK_EVENTS,
     Source,
@@ -24,6 +23,7 @@ from dejalog.indexer.rewrite import (
     pattern_texts,
     read_source,
 )
+from dejalog.indexer.event import Event, Kind, TimeOrigin
 from dejalog.indexer.store import layout
 from dejalog.indexer.store.events import open_block
 from dejalog.indexer.store.layout import TextBlock

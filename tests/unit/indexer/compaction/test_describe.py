@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from dejalog.indexer.compact import CompactRules, compact_directory
-from dejalog.indexer.describe import describe_shards, read_columns, read_labelsets
+from dejalog.indexer.compaction.describe import describe_shards, read_columns, read_labelsets
 from dejalog.indexer.filter import Condition
 from dejalog.indexer.retain import delete_events
 from dejalog.indexer.store.directory import DataDirectory

@@ -5,11 +5,11 @@ from threading import Event
 
 import pytest
 
-from dejalog.indexer import draft as draft_module
-from dejalog.indexer.content import header_of, read_content
-from dejalog.indexer.draft import Draft
-from dejalog.indexer.pace import Pace, StoppedError
-from dejalog.indexer.plan import Job
+from dejalog.indexer.compaction import draft as draft_module
+from dejalog.indexer.compaction.content import header_of, read_content
+from dejalog.indexer.compaction.draft import Draft
+from dejalog.indexer.compaction.pace import Pace, StoppedError
+from dejalog.indexer.compaction.plan import Job
 from dejalog.indexer.store.shard import Shard
 
 

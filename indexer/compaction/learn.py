@@ -15,7 +15,7 @@ from dejalog.indexer.codebook import (
     sample_tokens,
     train,
 )
-from dejalog.indexer.recode import VectorReader
+from dejalog.indexer.compaction.recode import VectorReader
 from dejalog.indexer.store.compacted import CodedVectors
 from dejalog.indexer.store.layout import BlockShape, Coded
 

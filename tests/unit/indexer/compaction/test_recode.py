@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dejalog.indexer import recode
+from dejalog.indexer.compaction import recode
 from dejalog.indexer.codebook import train
 from dejalog.indexer.compact import CompactRules, compact_directory
-from dejalog.indexer.recode import (
+from dejalog.indexer.compaction.recode import (
     CHUNK_PATTERNS,
     VectorReader,
     coded_blocks,
@@ -22,7 +22,7 @@ from dejalog.indexer.recode import (
     kept_blocks,
     token_lengths,
 )
-from dejalog.indexer.rewrite import Source, number_patterns, read_source
+from dejalog.indexer.compaction.rewrite import Source, number_patterns, read_source
 from dejalog.indexer.store.layout import Vectors
 
 DIM, POOLED_DIM = 8, 4

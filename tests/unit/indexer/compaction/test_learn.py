@@ -7,9 +7,9 @@ import pytest
 
 from dejalog.indexer.codebook import CodebookRules
 from dejalog.indexer.compact import CompactRules, compact_directory
-from dejalog.indexer.learn import describe_book, learn, stored_book
-from dejalog.indexer.recode import VectorReader
-from dejalog.indexer.rewrite import number_patterns, read_source
+from dejalog.indexer.compaction.learn import describe_book, learn, stored_book
+from dejalog.indexer.compaction.recode import VectorReader
+from dejalog.indexer.compaction.rewrite import number_patterns, read_source
 from dejalog.indexer.store.layout import BlockShape
 
 

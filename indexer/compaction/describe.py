@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from dejalog.indexer.catch_up import lexical_folder
+from dejalog.indexer.compaction.plan import ShardInfo
 from dejalog.indexer.deletion import deleted_events, pending_deletions
 from dejalog.indexer.errors import CorruptShardError
 from dejalog.indexer.event import Labels
 from dejalog.indexer.lexical import LexicalIndex
-from dejalog.indexer.plan import ShardInfo
 from dejalog.indexer.store.compacted import DELETED_KIND, SectionMap
 from dejalog.indexer.store.directory import DataDirectory, folder_bytes
 from dejalog.indexer.store.layout import Coded, Columns, Counters

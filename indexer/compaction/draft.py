@@ -11,11 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, TypeAlias
 
-from dejalog.indexer.event import Labels, Position
-from dejalog.indexer.kernel.codes import Codebook
-from dejalog.indexer.pace import Pace
-from dejalog.indexer.reword import copy_words, make_words
-from dejalog.indexer.rewrite import (
+from dejalog.indexer.compaction.pace import Pace
+from dejalog.indexer.compaction.reword import copy_words, make_words
+from dejalog.indexer.compaction.rewrite import (
     Numbering,
     Source,
     Window,
@@ -24,6 +22,8 @@ from dejalog.indexer.rewrite import (
     new_texts,
     put_labelsets,
 )
+from dejalog.indexer.event import Labels, Position
+from dejalog.indexer.kernel.codes import Codebook
 from dejalog.indexer.store.compacted import (
     CodedBlock,
     order_events,

@@ -6,11 +6,9 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dejalog.indexer.deletion import pending_deletions
-from dejalog.indexer.event import Labels
-from dejalog.indexer.plan import Job
-from dejalog.indexer.recode import has_originals
-from dejalog.indexer.rewrite import (
+from dejalog.indexer.compaction.plan import Job
+from dejalog.indexer.compaction.recode import has_originals
+from dejalog.indexer.compaction.rewrite import (
     Numbering,
     Source,
     Window,
@@ -20,6 +18,8 @@ from dejalog.indexer.rewrite import (
     number_patterns,
     read_source,
 )
+from dejalog.indexer.deletion import pending_deletions
+from dejalog.indexer.event import Labels
 from dejalog.indexer.store.directory import DataDirectory
 from dejalog.indexer.store.layout import Columns, Counters, Header
 from dejalog.indexer.store.manifest import Manifest

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dejalog.indexer.errors import ConfigError
-from dejalog.indexer.plan import (
+from dejalog.indexer.compaction.plan import (
     GAP_EVENTS_MAX,
     LABELSETS_MAX,
     DiskSpace,
@@ -20,6 +19,7 @@ from dejalog.indexer.plan import (
     plan_compaction,
     plan_retention,
 )
+from dejalog.indexer.errors import ConfigError
 from dejalog.indexer.store.manifest import Tier
 
 RULES = PlanRules()

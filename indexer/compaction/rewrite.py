@@ -17,8 +17,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from dejalog.indexer.compaction.describe import read_columns, read_labelsets
 from dejalog.indexer.deletion import deleted_events
-from dejalog.indexer.describe import read_columns, read_labelsets
 from dejalog.indexer.event import Labels
 from dejalog.indexer.store import layout
 from dejalog.indexer.store.compacted import DELETED_KIND, CodedVectors, SectionMap

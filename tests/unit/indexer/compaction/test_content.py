@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-from dejalog.indexer.content import header_of, read_content
+from dejalog.indexer.compaction.content import header_of, read_content
+from dejalog.indexer.compaction.plan import Job
 from dejalog.indexer.filter import Condition
-from dejalog.indexer.plan import Job
 from dejalog.indexer.retain import delete_events
 
 

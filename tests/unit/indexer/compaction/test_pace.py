@@ -4,7 +4,7 @@ from threading import Event
 
 import pytest
 
-from dejalog.indexer.pace import Pace, StoppedError
+from dejalog.indexer.compaction.pace import Pace, StoppedError
 
 
 class Waits(Event):

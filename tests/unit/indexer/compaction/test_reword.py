@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from dejalog.indexer.catch_up import lexical_folder
+from dejalog.indexer.compaction.reword import copy_words, make_words
 from dejalog.indexer.lexical import LexicalIndex
-from dejalog.indexer.reword import copy_words, make_words
 from dejalog.indexer.store.shard import Shard
 
 

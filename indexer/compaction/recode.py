@@ -23,10 +23,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dejalog.indexer.codebook import Trained, build_postings, encode_tokens
+from dejalog.indexer.compaction.rewrite import Numbering, Source, pattern_texts
 from dejalog.indexer.encode import Encoder
 from dejalog.indexer.kernel.codes import BLOCK_PATTERNS_MAX, CodedRows
 from dejalog.indexer.quantize import quantize_patterns
-from dejalog.indexer.rewrite import Numbering, Source, pattern_texts
 from dejalog.indexer.store import layout
 from dejalog.indexer.store.compacted import BLOCK_TOKENS, CodedBlock, CodedVectors, Originals
 from dejalog.indexer.store.layout import Vectors

@@ -1,0 +1,1 @@
+"""How shards are compacted: what is due, what is kept, and how it is written."""
