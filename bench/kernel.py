@@ -3,7 +3,8 @@
     python -m bench.kernel [--tokens N]
 
 Prints one JSON line for each kernel and operation: million tokens (of `top`: numbers) a second,
-on random data of 96 dims, a query of 32 rows and 24 tokens a pattern. Time is that of the thread,
+on random data of 96 dims, a query of 32 rows (or of few, where that is said) and 24 tokens a
+pattern. Time is that of the thread,
 on one pinned core, so that a busy machine disturbs less; caches and memory are still shared. The
 first line is the clock, measured. `products` is how many multiplying instructions a token needs,
 `bytes` what it reads, and `ceiling` the rate at one such instruction a cycle: 512 bit ones issue
@@ -29,6 +30,9 @@ from dejalog.indexer.kernel import Codebook, CodedRows, Kernel, available
 from dejalog.indexer.kernel.native import Native
 
 _DIM, _ROWS, _PATTERN_TOKENS, _CENTROIDS = 96, 32, 24, 16_384
+
+#: Rows of short queries: one for each block that is shorter than 32.
+_FEW_ROWS = (4, 12)
 
 #: Times each measurement is repeated; the fastest counts, since noise only adds.
 _REPEATS = 5
@@ -160,6 +164,28 @@ def measure_coded(
     yield {"operation": "centroid_maxsim", "rate": rate, "bytes": 2 + 2 * _ROWS}
 
 
+def measure_short(
+    name: str, data: Data, random: Generator, _clock: float | None
+) -> Iterator[dict[str, object]]:
+    """Yield the rates of scoring codes of 4 bits for short queries, and of preparing these."""
+    kernel, tokens = Kernel(Native(name)), len(data.ids)
+    residuals = random.integers(0, 256, (tokens, _DIM // 2), np.uint8)
+    rows = CodedRows(data.offsets.astype(np.uint32), data.ids, data.norms, residuals)
+    book = make_codebook(random, 4)
+    for count in _FEW_ROWS:
+        query = data.query[:count]
+        prepared = kernel.prepare(query, book)
+        rate = million_a_second(tokens, lambda: kernel.code_maxsim(prepared, rows))  # noqa: B023
+        yield {"operation": f"code_maxsim, {count} rows", "bits": 4, "rate": rate}
+        rate = million_a_second(
+            tokens,
+            lambda: kernel.centroid_maxsim(prepared, rows),  # noqa: B023
+        )
+        yield {"operation": f"centroid_maxsim, {count} rows", "rate": rate}
+        prepare_ms = round(seconds(lambda: kernel.prepare(query, book)) * 1e3, 2)  # noqa: B023
+        yield {"operation": f"prepare, 16384 centroids, {count} rows", "ms": prepare_ms}
+
+
 def measure_fresh(
     name: str, data: Data, random: Generator, clock: float | None
 ) -> Iterator[dict[str, object]]:
@@ -205,7 +231,7 @@ def main() -> None:
     random = np.random.default_rng(0)
     data = make_data(random, tokens)
     for name in available()[:-1]:
-        for measure in (measure_coded, measure_fresh):
+        for measure in (measure_coded, measure_short, measure_fresh):
             for line in measure(name, data, random, clock):
                 print(json.dumps({"kernel": name, **line}), flush=True)
     print(json.dumps(measure_top(random)))

@@ -1,11 +1,13 @@
 """Find the files to read under the given paths, and say of every other file why it is not read.
 
 A file is found once, under its own name rather than a link's. Folders are walked in order of name,
-links to folders too, each folder once.
+links to folders too, each folder once. A path that is not there may be a pattern (`/var/log/*.log`,
+`**` for any depth), which is looked up in each scan.
 """
 
 from __future__ import annotations
 
+import glob
 import os
 import stat
 from collections.abc import Iterator, Sequence
@@ -84,6 +86,7 @@ def scan(
     """
     listing = Listing({}, [], [])
     seen: list[_Seen] = []
+    paths = [match for path in paths for match in _matching(path)]
     for path in paths:
         seen.extend(_walk(path, set(), listing, is_named=True))
     for item in sorted(seen, key=lambda item: (item.is_link, item.path)):
@@ -94,6 +97,13 @@ def scan(
             _add_siblings(listing, path)
     in_order = sorted(listing.found.values(), key=lambda found: found.path)
     return Listing({found.inode: found for found in in_order}, listing.skipped, listing.unreadable)
+
+
+def _matching(path: str) -> list[str]:
+    """What a pattern stands for now; a path that is there, or that nothing matches, is itself."""
+    if os.path.lexists(path) or not glob.has_magic(path):
+        return [path]
+    return sorted(glob.glob(path, recursive=True)) or [path]
 
 
 def _walk(

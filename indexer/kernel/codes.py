@@ -33,8 +33,12 @@ from numpy.typing import NDArray
 #: Query rows in a block: two AVX-512 registers of int32. Queries are padded with zero rows.
 QUERY_ROWS = 32
 
+#: Rows of the only block of a short query, which is most of them: half of the searches that were
+#: recorded have at most four rows, and scoring takes time by rows, padding included.
+SHORT_QUERY_ROWS = (8, 16)
+
 #: A centroid's number is a uint16; a table always has rows for all of them, so that no damaged
-#: number can lead outside of it (rows that are never written cost no memory).
+#: number can lead outside of it (rows that are never touched cost no memory).
 TABLE_ROWS = 1 << 16
 
 #: Weights are 7 bits, so that AVX2's 8 bit products of pairs fit 16 bits.
@@ -93,10 +97,10 @@ class Postings:
 
 @dataclass(frozen=True, slots=True)
 class PreparedQuery:
-    """A query as one codebook's kernels take it; b blocks of QUERY_ROWS rows.
+    """A query as one codebook's kernels take it; b blocks of r rows (queries.block_shape).
 
-    table int16[b, TABLE_ROWS, QUERY_ROWS]; rows int8[b * QUERY_ROWS, dim], the query times the
-    deviations in units of its own; bias int32[b * QUERY_ROWS]; `count` rows are real.
+    table int16[b, TABLE_ROWS, r], zeros beyond `centroids`; rows int8[b * r, dim], the query times
+    the deviations in units of its own; bias int32[b * r]; `count` rows are real.
     """
 
     count: int

@@ -29,4 +29,9 @@ const Kernels* find_kernels(std::string_view name) {
     return nullptr;
 }
 
+std::size_t block_rows_of(std::size_t rows) {
+    if (rows == 8 || rows == 16) return rows;
+    return rows % kQueryRows ? 0 : kQueryRows;
+}
+
 }  // namespace dejalog

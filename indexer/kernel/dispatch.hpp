@@ -14,4 +14,8 @@ std::vector<const Kernels*> runnable_kernels();
 // The kernels of that name, or null if they cannot run here.
 const Kernels* find_kernels(std::string_view name);
 
+// The rows of a block of a query that has `rows` of them, padding included: one block of 8 or 16,
+// or any number of kQueryRows; 0 where these are not whole blocks.
+std::size_t block_rows_of(std::size_t rows);
+
 }  // namespace dejalog

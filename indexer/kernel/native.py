@@ -9,13 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dejalog.indexer.kernel import _native, queries, reference
-from dejalog.indexer.kernel.codes import (
-    QUERY_ROWS,
-    Codebook,
-    CodedRows,
-    Postings,
-    PreparedQuery,
-)
+from dejalog.indexer.kernel.codes import Codebook, CodedRows, Postings, PreparedQuery
 from dejalog.indexer.kernel.queries import Probes
 
 
@@ -200,6 +194,7 @@ def _count(
 
 def _padded(query: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
     """The query as int8 rows, with rows of zeros up to whole blocks."""
-    padded = np.zeros((queries.blocks_of(len(query)) * QUERY_ROWS, query.shape[1]), np.float32)
+    blocks, block_rows = queries.block_shape(len(query))
+    padded = np.zeros((blocks * block_rows, query.shape[1]), np.float32)
     padded[: len(query)] = query
     return queries.quantize_int8(padded)

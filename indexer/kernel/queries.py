@@ -5,13 +5,13 @@ These small steps are NumPy for every kernel, so that all kernels start from the
 
 from __future__ import annotations
 
-import mmap
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dejalog.indexer.kernel.codes import QUERY_ROWS, TABLE_ROWS, Codebook, PreparedQuery
+from dejalog.indexer.kernel.codes import QUERY_ROWS, SHORT_QUERY_ROWS, Codebook, PreparedQuery
+from dejalog.indexer.kernel.tables import new_table
 
 #: The largest |dot| then stays below 2**24.6, so that hardly a bit is lost as float32. It is
 #: reached only where centroids weigh 66,000 times as much as residuals.
@@ -19,9 +19,6 @@ SHIFT_MAX = 8
 
 #: Largest magnitudes of the quantized numbers; -128 and -32768 are left out for symmetry.
 INT8_MAX, INT16_MAX = 127, 32_767
-
-#: Transparent huge pages: fewer page faults, and table rows that all stay in the first-level TLB.
-_HUGE_PAGE_BYTES = 1 << 21
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +38,19 @@ class TablePlan:
     """How to fill a table from int16 query rows.
 
     table[k, r] = clip(rint(float32(rows[r] . centroids[k]) * centroid_scales[k] * factors[r])),
-    all in float32. rows int16[b * QUERY_ROWS, dim]; factors float32[b * QUERY_ROWS].
+    all in float32. rows int16[b * r, dim]; factors float32[b * r], where r is a block's rows.
     """
 
     rows: NDArray[np.int16]
     factors: NDArray[np.float32]
 
 
-def blocks_of(count: int) -> int:
-    """Returns how many blocks of QUERY_ROWS a query of `count` rows fills."""
-    return -(-count // QUERY_ROWS)
+def block_shape(count: int) -> tuple[int, int]:
+    """Returns how many blocks a query of `count` rows fills, and the rows of each of them."""
+    for rows in SHORT_QUERY_ROWS:
+        if count <= rows:
+            return 1, rows
+    return -(-count // QUERY_ROWS), QUERY_ROWS
 
 
 def quantize_int8(query: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
@@ -87,7 +87,7 @@ def centroid_norm(codebook: Codebook) -> float:
 def plan_query(
     query: NDArray[np.float32], codebook: Codebook, largest_norm: float
 ) -> tuple[PreparedQuery, TablePlan]:
-    """Returns the query in units of its own, with a table of zeros, and how to fill the table.
+    """Returns the query in units of its own, with a table to be filled, and how.
 
     The unit makes the largest product of query and deviation 127, so that a row's rounding moves a
     dot product by a standard deviation of about unit * sqrt(dim / 12) * rms(weights - zero). The
@@ -103,17 +103,17 @@ def plan_query(
     while shift < SHIFT_MAX and bound > INT16_MAX * unit * (1 << shift):
         shift += 1
 
-    blocks = blocks_of(count)
-    rows = np.zeros((blocks * QUERY_ROWS, dim), np.int8)
+    blocks, block_rows = block_shape(count)
+    rows = np.zeros((blocks * block_rows, dim), np.int8)
     rows[:count] = np.clip(np.rint(shares / unit), -INT8_MAX, INT8_MAX)
-    wide = np.zeros((blocks * QUERY_ROWS, dim), np.int16)
-    factors = np.zeros(blocks * QUERY_ROWS, np.float32)
+    wide = np.zeros((blocks * block_rows, dim), np.int16)
+    factors = np.zeros(blocks * block_rows, np.float32)
     wide[:count], scales = quantize_int16(query)
     factors[:count] = scales.astype(np.float64) / (unit * (1 << shift))
     prepared = PreparedQuery(
         count=count,
         centroids=len(codebook.centroids),
-        table=_zero_table(blocks),
+        table=new_table(blocks, block_rows, len(codebook.centroids)),
         rows=rows,
         bias=-codebook.zero * rows.sum(axis=1, dtype=np.int32),
         weights=codebook.weights,
@@ -124,19 +124,6 @@ def plan_query(
         norm_step=codebook.norm_step,
     )
     return prepared, TablePlan(wide, factors)
-
-
-def _zero_table(blocks: int) -> NDArray[np.int16]:
-    """A table of zeros in memory of its own: pages that are never written are never made.
-
-    An allocator may hand out used memory, and would then have to clear all of it.
-    """
-    size = blocks * TABLE_ROWS * QUERY_ROWS * 2
-    memory = mmap.mmap(-1, size + _HUGE_PAGE_BYTES)
-    memory.madvise(mmap.MADV_HUGEPAGE)
-    whole = np.frombuffer(memory, np.uint8)
-    start = -whole.ctypes.data % _HUGE_PAGE_BYTES
-    return whole[start : start + size].view(np.int16).reshape(blocks, TABLE_ROWS, QUERY_ROWS)
 
 
 def norm_values(prepared: PreparedQuery) -> NDArray[np.float32]:

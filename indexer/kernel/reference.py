@@ -7,7 +7,8 @@ Dot products of int8 with up to 512 dims are whole numbers below 2**24, so float
 all their partial sums exactly, whatever the order; those with int16 are summed as float64.
 
 Sums over query rows are float64: 32 rows at a time by halves (row 0 + row 16, ...; then 0 + 8 ...),
-then block after block. A pattern without rows scores 0. Inputs are taken as checked by scoring.py.
+then block after block; kernels leave out rows of padding, which only add zeros. A pattern without
+rows scores 0. Inputs are taken as checked by scoring.py.
 """
 
 from __future__ import annotations
@@ -137,7 +138,7 @@ def prepare(query: NDArray[np.float32], codebook: Codebook) -> PreparedQuery:
     dots = codebook.centroids.astype(np.float64) @ plan.rows.T.astype(np.float64)
     values = dots.astype(np.float32) * codebook.centroid_scales[:, None] * plan.factors
     values = np.clip(np.rint(values), -INT16_MAX, INT16_MAX)
-    blocks = values.reshape(len(values), -1, QUERY_ROWS).transpose(1, 0, 2)
+    blocks = values.reshape(len(values), -1, prepared.table.shape[2]).transpose(1, 0, 2)
     prepared.table[:, : len(values)] = blocks
     return prepared
 
@@ -323,7 +324,7 @@ def _maxima(
 
 def _total(best: NDArray[np.float64]) -> NDArray[np.float64]:
     """The sum over query rows float64[patterns, rows] in the order that this module names."""
-    blocks = queries.blocks_of(best.shape[1])
+    blocks = -(-best.shape[1] // QUERY_ROWS)
     padded = np.zeros((len(best), blocks * QUERY_ROWS))
     padded[:, : best.shape[1]] = best
     sums = _halve(padded.reshape(-1, blocks, QUERY_ROWS))

@@ -25,13 +25,14 @@ struct Ranges {
     std::size_t count;
 };
 
-// `blocks` times kQueryRows rows; padding rows are zero everywhere.
+// `blocks` times `block_rows` rows; padding rows are zero everywhere.
 struct Query {
-    const std::int8_t* rows;      // [blocks * kQueryRows][dim], -127 to 127
-    const std::int32_t* bias;     // [blocks * kQueryRows], added to each dot product
-    const float* row_scales;      // [blocks * kQueryRows]
-    double unit;                  // of a score
-    std::size_t blocks, dim;      // dim is a multiple of 8, up to kDimMax
+    const std::int8_t* rows;         // [blocks * block_rows][dim], -127 to 127
+    const std::int32_t* bias;        // [blocks * block_rows], added to each dot product
+    const float* row_scales;         // [blocks * block_rows]
+    double unit;                     // of a score
+    std::size_t blocks, block_rows;  // block_rows_of(all rows)
+    std::size_t dim;                 // a multiple of 8, up to kDimMax
 };
 
 // The token vectors of a shard. Fresh ones have only bytes, width and scales.
@@ -45,7 +46,7 @@ struct Tokens {
     const std::uint8_t* norms;          // [tokens]
     const float* norm_values;           // [256]
     const std::uint8_t* weights;        // [16], the 2**bits weights over and over
-    const std::int16_t* table;          // [blocks][kTableRows][kQueryRows]
+    const std::int16_t* table;          // [blocks][kTableRows][block_rows]
     int shift;
 };
 
@@ -53,7 +54,7 @@ struct Scan {
     Query query;
     Tokens tokens;
     Ranges ranges;
-    void* workspace;  // blocks * kQueryRows * (dim + 32) * 2 bytes, aligned to 64
+    void* workspace;  // blocks * block_rows * (dim + 32) * 2 bytes, aligned to 64
 };
 
 // Everything is row-major; `centroids` are k of int8[dim].
@@ -69,15 +70,16 @@ struct Nearest {
     std::uint16_t* found;
 };
 
-// table[b][k][r] = clip(rint(float(rows[b * 32 + r] . centroids[k]) * scales[k] * factors[...])).
+// table[b][k][r] = clip(rint(float(rows[i] . centroids[k]) * scales[k] * factors[i])), where i is
+// b * block_rows + r.
 struct Table {
-    const std::int16_t* rows;  // [blocks * kQueryRows][dim]
-    const float* factors;      // [blocks * kQueryRows]
-    std::size_t blocks, dim;
+    const std::int16_t* rows;  // [blocks * block_rows][dim]
+    const float* factors;      // [blocks * block_rows]
+    std::size_t blocks, block_rows, dim;
     const std::int8_t* centroids;
     const float* centroid_scales;
     std::size_t count;
-    void* workspace;  // kQueryRows * dim * 2 bytes, aligned to 64
+    void* workspace;  // block_rows * dim * 2 bytes, aligned to 64
     std::int16_t* table;
 };
 

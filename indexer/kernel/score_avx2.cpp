@@ -9,15 +9,23 @@ namespace {
 
 #include "score_pack.hpp"
 
-template <int kBits>
+template <int kBits, std::size_t kRows>
 void pack_query(const Scan& scan) {
-    pack_quads<kBits>(scan);
+    pack_quads<kBits, kRows>(scan);
 }
 
 constexpr std::int32_t kFreshOffset = 0;
 
-//: Query rows in a register of int32, and the registers of a block.
-constexpr std::size_t kRows = 8, kParts = kQueryRows / kRows;
+//: Query rows in a register of int32.
+constexpr std::size_t kPart = 8;
+
+//: Registers that a block's rows fill.
+template <std::size_t kRows>
+constexpr std::size_t kParts = kRows / kPart;
+
+//: Eight sums fill half of the sixteen registers; more would spill.
+template <std::size_t kRows>
+constexpr int kAtOnce = 8 / kParts<kRows>;
 
 inline __m256i load(const void* from) {
     return _mm256_loadu_si256(static_cast<const __m256i*>(from));
@@ -32,8 +40,9 @@ inline std::int32_t sum_of(__m256i v) {
     return _mm_cvtsi128_si32(sum);
 }
 
+template <std::size_t kRows>
 struct Best {
-    __m256 parts[kParts];
+    __m256 parts[kParts<kRows>];
 
     static Best lowest() {
         Best best;
@@ -41,25 +50,42 @@ struct Best {
         return best;
     }
     void store(float* values) const {
-        for (std::size_t i = 0; i < kParts; ++i) _mm256_storeu_ps(values + i * kRows, parts[i]);
+        for (std::size_t i = 0; i < kParts<kRows>; ++i)
+            _mm256_storeu_ps(values + i * kPart, parts[i]);
     }
 };
 
+template <std::size_t kRows>
 struct Entries {
-    __m256i low, high;
+    __m256i parts[kRows / 16];
 
     static Entries lowest() {
-        const __m256i lowest = _mm256_set1_epi16(-32768);
-        return {lowest, lowest};
+        Entries entries;
+        for (__m256i& part : entries.parts) part = _mm256_set1_epi16(-32768);
+        return entries;
     }
     void raise(const std::int16_t* entries) {
-        low = _mm256_max_epi16(low, load(entries));
-        high = _mm256_max_epi16(high, load(entries + 16));
+        for (std::size_t i = 0; i < kRows / 16; ++i)
+            parts[i] = _mm256_max_epi16(parts[i], load(entries + i * 16));
     }
     std::int32_t sum() const {
-        const __m256i ones = _mm256_set1_epi16(1);
-        return sum_of(
-            _mm256_add_epi32(_mm256_madd_epi16(low, ones), _mm256_madd_epi16(high, ones)));
+        __m256i sums = _mm256_setzero_si256();
+        for (const __m256i& part : parts)
+            sums = _mm256_add_epi32(sums, _mm256_madd_epi16(part, _mm256_set1_epi16(1)));
+        return sum_of(sums);
+    }
+};
+
+template <>
+struct Entries<8> {
+    __m128i values;
+
+    static Entries lowest() { return {_mm_set1_epi16(-32768)}; }
+    void raise(const std::int16_t* entries) {
+        values = _mm_max_epi16(values, _mm_loadu_si128(reinterpret_cast<const __m128i*>(entries)));
+    }
+    std::int32_t sum() const {
+        return sum_of(_mm256_zextsi128_si256(_mm_madd_epi16(values, _mm_set1_epi16(1))));
     }
 };
 
@@ -105,20 +131,22 @@ inline void unpack_token(const Tokens& tokens, std::size_t token, __m128i weight
     unpack_chunk<kBits>(tail, weights, stride, bytes + at);
 }
 
-template <int kBits, int kTokens>
-inline void score_one(const Scan& scan, std::size_t block, std::size_t token, Best& best) {
+template <int kBits, std::size_t kRows, int kTokens>
+inline void score_tokens(const Scan& scan, std::size_t block, std::size_t token,
+                         Best<kRows>& best) {
+    constexpr std::size_t kAll = kParts<kRows>;
     const Tokens& tokens = scan.tokens;
     const __m256i ones = _mm256_set1_epi16(1);
     alignas(64) std::uint8_t bytes[kTokens][kTokenBytes];
     const std::uint8_t* numbers[kTokens];
-    __m256i sums[kTokens][kParts];
-    const std::int32_t* bias = scan.query.bias + block * kQueryRows;
+    __m256i sums[kTokens][kAll];
+    const std::int32_t* bias = scan.query.bias + block * kRows;
     const __m128i shift = _mm_cvtsi32_si128(tokens.shift);
-    prefetch_entries<kBits, kTokens>(scan, block, token);
-#pragma GCC unroll 2
+    prefetch_entries<kBits, kRows, kTokens>(scan, block, token);
+#pragma GCC unroll 8
     for (int i = 0; i < kTokens; ++i) {
         numbers[i] = bytes[i];
-        for (std::size_t part = 0; part < kParts; ++part) sums[i][part] = load(bias + part * kRows);
+        for (std::size_t part = 0; part < kAll; ++part) sums[i][part] = load(bias + part * kPart);
         if constexpr (kBits == kFresh) {
             numbers[i] = tokens.bytes + (token + i) * tokens.width;
         } else {
@@ -126,20 +154,20 @@ inline void score_one(const Scan& scan, std::size_t block, std::size_t token, Be
                 _mm_loadu_si128(reinterpret_cast<const __m128i*>(tokens.weights));
             unpack_token<kBits>(tokens, token + i, weights, bytes[i]);
             const std::int16_t* entries =
-                tokens.table + (block * kTableRows + tokens.centroid_ids[token + i]) * kQueryRows;
-            for (std::size_t part = 0; part < kParts; ++part) {
+                tokens.table + (block * kTableRows + tokens.centroid_ids[token + i]) * kRows;
+            for (std::size_t part = 0; part < kAll; ++part) {
                 const __m256i row = _mm256_cvtepi16_epi32(
-                    _mm_loadu_si128(reinterpret_cast<const __m128i*>(entries + part * kRows)));
+                    _mm_loadu_si128(reinterpret_cast<const __m128i*>(entries + part * kPart)));
                 sums[i][part] = _mm256_add_epi32(sums[i][part], _mm256_sll_epi32(row, shift));
             }
         }
     }
     const std::int8_t* quads = static_cast<const std::int8_t*>(scan.workspace) +
-                               block * kQueryRows * packed_dim<kBits>(scan);
+                               block * kRows * packed_dim<kBits>(scan);
     const std::size_t stride = stride_of(tokens.width);
     for (std::size_t field = 0; field < 8 / kBits; ++field)
-        for (std::size_t at = 0; at < tokens.width; at += 4, quads += 4 * kQueryRows)
-#pragma GCC unroll 2
+        for (std::size_t at = 0; at < tokens.width; at += 4, quads += 4 * kRows)
+#pragma GCC unroll 8
             for (int i = 0; i < kTokens; ++i) {
                 std::int32_t quad;
                 __builtin_memcpy(&quad, numbers[i] + field * stride + at, 4);
@@ -147,8 +175,8 @@ inline void score_one(const Scan& scan, std::size_t block, std::size_t token, Be
                 const __m256i signs = spread;
                 if (kBits == kFresh) spread = _mm256_abs_epi8(spread);
 #pragma GCC unroll 4
-                for (std::size_t part = 0; part < kParts; ++part) {
-                    __m256i rows = load(quads + part * 4 * kRows);
+                for (std::size_t part = 0; part < kAll; ++part) {
+                    __m256i rows = load(quads + part * 4 * kPart);
                     // |x| is at most 128, a query number at most 127: 2 * 128 * 127 fits as well.
                     if (kBits == kFresh) rows = _mm256_sign_epi8(rows, signs);
                     const __m256i pairs = _mm256_maddubs_epi16(spread, rows);
@@ -156,22 +184,15 @@ inline void score_one(const Scan& scan, std::size_t block, std::size_t token, Be
                         _mm256_add_epi32(sums[i][part], _mm256_madd_epi16(pairs, ones));
                 }
             }
-#pragma GCC unroll 2
+#pragma GCC unroll 8
     for (int i = 0; i < kTokens; ++i) {
         const __m256 scale = _mm256_set1_ps(kBits == kFresh
                                                 ? tokens.scales[token + i]
                                                 : tokens.norm_values[tokens.norms[token + i]]);
-        for (std::size_t part = 0; part < kParts; ++part)
+        for (std::size_t part = 0; part < kAll; ++part)
             best.parts[part] = _mm256_max_ps(
                 best.parts[part], _mm256_mul_ps(_mm256_cvtepi32_ps(sums[i][part]), scale));
     }
-}
-
-// Two tokens and four parts fill half of the sixteen registers; more would spill.
-template <int kBits, int kTokens>
-inline void score_tokens(const Scan& scan, std::size_t block, std::size_t token, Best& best) {
-    if constexpr (kTokens == 4) score_one<kBits, 2>(scan, block, token + 2, best);
-    score_one<kBits, (kTokens > 2 ? 2 : kTokens)>(scan, block, token, best);
 }
 
 constexpr std::size_t kTile = 4;
@@ -217,22 +238,24 @@ void dot_tile(const Nearest& job, std::size_t first, const TileToken* tokens,
         }
         for (std::size_t i = 0; i < kTile; ++i) {
             store(dots[i] + column, sums[i][0]);
-            store(dots[i] + column + kRows, sums[i][1]);
+            store(dots[i] + column + kPart, sums[i][1]);
         }
     }
 }
 
-// [dim / 2][32][2]: each load holds two dims of 8 rows.
+// [dim / 2][kRows][2]: each load holds two dims of 8 rows.
+template <std::size_t kRows>
 void pack_wide(const std::int16_t* rows, std::size_t dim, std::int16_t* packed) {
-    for (std::size_t row = 0; row < kQueryRows; ++row)
+    for (std::size_t row = 0; row < kRows; ++row)
         for (std::size_t i = 0; i < dim; ++i)
-            packed[i / 2 * 2 * kQueryRows + row * 2 + i % 2] = rows[row * dim + i];
+            packed[i / 2 * 2 * kRows + row * 2 + i % 2] = rows[row * dim + i];
 }
 
-template <int kCount>
-void dot_wide(const Table& job, std::size_t first, std::int32_t (*dots)[kQueryRows]) {
+template <std::size_t kRows, int kCount>
+void dot_wide(const Table& job, std::size_t first, std::int32_t (*dots)[kRows]) {
+    constexpr std::size_t kAll = kParts<kRows>;
     alignas(32) std::int16_t wide[kCount][kDimMax];
-    __m256i sums[kCount][kParts] = {};
+    __m256i sums[kCount][kAll] = {};
     for (int i = 0; i < kCount; ++i)
         for (std::size_t at = 0; at < job.dim; at += 8) {
             const auto* numbers = job.centroids + (first + i) * job.dim + at;
@@ -241,27 +264,28 @@ void dot_wide(const Table& job, std::size_t first, std::int32_t (*dots)[kQueryRo
                 _mm_cvtepi8_epi16(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(numbers))));
         }
     const auto* packed = static_cast<const std::int16_t*>(job.workspace);
-    for (std::size_t at = 0; at < job.dim; at += 2, packed += 2 * kQueryRows)
-#pragma GCC unroll 2
+    for (std::size_t at = 0; at < job.dim; at += 2, packed += 2 * kRows)
+#pragma GCC unroll 8
         for (int i = 0; i < kCount; ++i) {
             std::int32_t pair;
             __builtin_memcpy(&pair, wide[i] + at, 4);
             const __m256i spread = _mm256_set1_epi32(pair);
 #pragma GCC unroll 4
-            for (std::size_t part = 0; part < kParts; ++part)
+            for (std::size_t part = 0; part < kAll; ++part)
                 sums[i][part] = _mm256_add_epi32(
-                    sums[i][part], _mm256_madd_epi16(spread, load(packed + part * 2 * kRows)));
+                    sums[i][part], _mm256_madd_epi16(spread, load(packed + part * 2 * kPart)));
         }
     for (int i = 0; i < kCount; ++i)
-        for (std::size_t part = 0; part < kParts; ++part)
-            store(dots[i] + part * kRows, sums[i][part]);
+        for (std::size_t part = 0; part < kAll; ++part)
+            store(dots[i] + part * kPart, sums[i][part]);
 }
 
+template <std::size_t kRows>
 void dot_centroids(const Table& job, std::size_t first, std::size_t count,
-                   std::int32_t (*dots)[kQueryRows]) {
-    std::size_t i = 0;
-    for (; i + 2 <= count; i += 2) dot_wide<2>(job, first + i, dots + i);
-    if (i < count) dot_wide<1>(job, first + i, dots + i);
+                   std::int32_t (*dots)[kRows]) {
+    constexpr int kAll = kAtOnce<kRows>;
+    if (count == kAll) return dot_wide<kRows, kAll>(job, first, dots);
+    for (std::size_t i = 0; i < count; ++i) dot_wide<kRows, 1>(job, first + i, dots + i);
 }
 
 inline std::int32_t dot_row(const RowDots& job, const std::int8_t* code) {

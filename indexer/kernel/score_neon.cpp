@@ -9,15 +9,23 @@ namespace {
 
 #include "score_pack.hpp"
 
-template <int kBits>
+template <int kBits, std::size_t kRows>
 void pack_query(const Scan& scan) {
-    pack_quads<kBits>(scan);
+    pack_quads<kBits, kRows>(scan);
 }
 
 constexpr std::int32_t kFreshOffset = 0;
 
-//: Query rows in a register of int32, and the registers of a block.
-constexpr std::size_t kRows = 4, kParts = kQueryRows / kRows;
+//: Query rows in a register of int32.
+constexpr std::size_t kPart = 4;
+
+//: Registers that a block's rows fill.
+template <std::size_t kRows>
+constexpr std::size_t kParts = kRows / kPart;
+
+//: Sixteen sums fill half of the registers; more would spill.
+template <std::size_t kRows>
+constexpr int kAtOnce = 16 / kParts<kRows>;
 
 // Four numbers, over and over.
 inline int8x16_t spread_quad(const void* from) {
@@ -26,8 +34,9 @@ inline int8x16_t spread_quad(const void* from) {
     return vreinterpretq_s8_s32(vdupq_n_s32(quad));
 }
 
+template <std::size_t kRows>
 struct Best {
-    float32x4_t parts[kParts];
+    float32x4_t parts[kParts<kRows>];
 
     static Best lowest() {
         Best best;
@@ -35,19 +44,21 @@ struct Best {
         return best;
     }
     void store(float* values) const {
-        for (std::size_t i = 0; i < kParts; ++i) vst1q_f32(values + i * kRows, parts[i]);
+        for (std::size_t i = 0; i < kParts<kRows>; ++i) vst1q_f32(values + i * kPart, parts[i]);
     }
 };
 
+template <std::size_t kRows>
 struct Entries {
-    int16x8_t parts[4];
+    int16x8_t parts[kRows / 8];
 
     static Entries lowest() {
-        const int16x8_t lowest = vdupq_n_s16(-32768);
-        return {{lowest, lowest, lowest, lowest}};
+        Entries entries;
+        for (int16x8_t& part : entries.parts) part = vdupq_n_s16(-32768);
+        return entries;
     }
     void raise(const std::int16_t* entries) {
-        for (std::size_t i = 0; i < 4; ++i)
+        for (std::size_t i = 0; i < kRows / 8; ++i)
             parts[i] = vmaxq_s16(parts[i], vld1q_s16(entries + i * 8));
     }
     std::int32_t sum() const {
@@ -88,60 +99,55 @@ inline void unpack_token(const Tokens& tokens, std::size_t token, uint8x16_t wei
     unpack_chunk<kBits>(vld1q_u8(rest), weights, stride, bytes + at);
 }
 
-template <int kBits, int kTokens>
-inline void score_some(const Scan& scan, std::size_t block, std::size_t token, Best& best) {
+template <int kBits, std::size_t kRows, int kTokens>
+inline void score_tokens(const Scan& scan, std::size_t block, std::size_t token,
+                         Best<kRows>& best) {
+    constexpr std::size_t kAll = kParts<kRows>;
     const Tokens& tokens = scan.tokens;
     alignas(64) std::uint8_t bytes[kTokens][kTokenBytes];
     const std::uint8_t* numbers[kTokens];
-    int32x4_t sums[kTokens][kParts];
-    const std::int32_t* bias = scan.query.bias + block * kQueryRows;
+    int32x4_t sums[kTokens][kAll];
+    const std::int32_t* bias = scan.query.bias + block * kRows;
     const int32x4_t shift = vdupq_n_s32(tokens.shift);
-    prefetch_entries<kBits, kTokens>(scan, block, token);
-#pragma GCC unroll 2
+    prefetch_entries<kBits, kRows, kTokens>(scan, block, token);
+#pragma GCC unroll 8
     for (int i = 0; i < kTokens; ++i) {
         numbers[i] = bytes[i];
-        for (std::size_t part = 0; part < kParts; ++part)
-            sums[i][part] = vld1q_s32(bias + part * kRows);
+        for (std::size_t part = 0; part < kAll; ++part)
+            sums[i][part] = vld1q_s32(bias + part * kPart);
         if constexpr (kBits == kFresh) {
             numbers[i] = tokens.bytes + (token + i) * tokens.width;
         } else {
             unpack_token<kBits>(tokens, token + i, vld1q_u8(tokens.weights), bytes[i]);
             const std::int16_t* entries =
-                tokens.table + (block * kTableRows + tokens.centroid_ids[token + i]) * kQueryRows;
-            for (std::size_t part = 0; part < kParts; ++part) {
-                const int32x4_t row = vmovl_s16(vld1_s16(entries + part * kRows));
+                tokens.table + (block * kTableRows + tokens.centroid_ids[token + i]) * kRows;
+            for (std::size_t part = 0; part < kAll; ++part) {
+                const int32x4_t row = vmovl_s16(vld1_s16(entries + part * kPart));
                 sums[i][part] = vaddq_s32(sums[i][part], vshlq_s32(row, shift));
             }
         }
     }
     const std::int8_t* quads = static_cast<const std::int8_t*>(scan.workspace) +
-                               block * kQueryRows * packed_dim<kBits>(scan);
+                               block * kRows * packed_dim<kBits>(scan);
     const std::size_t stride = stride_of(tokens.width);
     for (std::size_t field = 0; field < 8 / kBits; ++field)
-        for (std::size_t at = 0; at < tokens.width; at += 4, quads += 4 * kQueryRows)
-#pragma GCC unroll 2
+        for (std::size_t at = 0; at < tokens.width; at += 4, quads += 4 * kRows)
+#pragma GCC unroll 8
             for (int i = 0; i < kTokens; ++i) {
                 const int8x16_t spread = spread_quad(numbers[i] + field * stride + at);
 #pragma GCC unroll 8
-                for (std::size_t part = 0; part < kParts; ++part)
+                for (std::size_t part = 0; part < kAll; ++part)
                     sums[i][part] =
-                        vdotq_s32(sums[i][part], vld1q_s8(quads + part * 4 * kRows), spread);
+                        vdotq_s32(sums[i][part], vld1q_s8(quads + part * 4 * kPart), spread);
             }
-#pragma GCC unroll 2
+#pragma GCC unroll 8
     for (int i = 0; i < kTokens; ++i) {
         const float scale = kBits == kFresh ? tokens.scales[token + i]
                                             : tokens.norm_values[tokens.norms[token + i]];
-        for (std::size_t part = 0; part < kParts; ++part)
+        for (std::size_t part = 0; part < kAll; ++part)
             best.parts[part] =
                 vmaxq_f32(best.parts[part], vmulq_n_f32(vcvtq_f32_s32(sums[i][part]), scale));
     }
-}
-
-// Two tokens fill half of the registers with sums; more would spill.
-template <int kBits, int kTokens>
-inline void score_tokens(const Scan& scan, std::size_t block, std::size_t token, Best& best) {
-    score_some<kBits, (kTokens > 2 ? 2 : kTokens)>(scan, block, token, best);
-    if constexpr (kTokens == 4) score_some<kBits, 2>(scan, block, token + 2, best);
 }
 
 constexpr std::size_t kTile = 4;
@@ -187,32 +193,35 @@ void dot_tile(const Nearest& job, std::size_t first, const TileToken* tokens,
         }
         for (std::size_t i = 0; i < kTile; ++i)
             for (std::size_t part = 0; part < 4; ++part)
-                vst1q_s32(dots[i] + column + part * kRows, sums[i][part]);
+                vst1q_s32(dots[i] + column + part * kPart, sums[i][part]);
     }
 }
 
-// [dim][32]: each load holds one dim of 8 rows.
+// [dim][kRows]: each load holds one dim of 8 rows.
+template <std::size_t kRows>
 void pack_wide(const std::int16_t* rows, std::size_t dim, std::int16_t* packed) {
-    for (std::size_t row = 0; row < kQueryRows; ++row)
-        for (std::size_t i = 0; i < dim; ++i) packed[i * kQueryRows + row] = rows[row * dim + i];
+    for (std::size_t row = 0; row < kRows; ++row)
+        for (std::size_t i = 0; i < dim; ++i) packed[i * kRows + row] = rows[row * dim + i];
 }
 
+template <std::size_t kRows>
 void dot_centroids(const Table& job, std::size_t first, std::size_t count,
-                   std::int32_t (*dots)[kQueryRows]) {
+                   std::int32_t (*dots)[kRows]) {
+    constexpr std::size_t kAll = kParts<kRows>;
     for (std::size_t k = 0; k < count; ++k) {
         const std::int8_t* centroid = job.centroids + (first + k) * job.dim;
         const auto* packed = static_cast<const std::int16_t*>(job.workspace);
-        int32x4_t sums[kParts];
+        int32x4_t sums[kAll];
         for (int32x4_t& sum : sums) sum = vdupq_n_s32(0);
-        for (std::size_t i = 0; i < job.dim; ++i, packed += kQueryRows)
+        for (std::size_t i = 0; i < job.dim; ++i, packed += kRows)
 #pragma GCC unroll 4
-            for (std::size_t part = 0; part < kParts; part += 2) {
-                const int16x8_t rows = vld1q_s16(packed + part * kRows);
+            for (std::size_t part = 0; part < kAll; part += 2) {
+                const int16x8_t rows = vld1q_s16(packed + part * kPart);
                 sums[part] = vmlal_n_s16(sums[part], vget_low_s16(rows), centroid[i]);
                 sums[part + 1] = vmlal_n_s16(sums[part + 1], vget_high_s16(rows), centroid[i]);
             }
-        for (std::size_t part = 0; part < kParts; ++part)
-            vst1q_s32(dots[k] + part * kRows, sums[part]);
+        for (std::size_t part = 0; part < kAll; ++part)
+            vst1q_s32(dots[k] + part * kPart, sums[part]);
     }
 }
 

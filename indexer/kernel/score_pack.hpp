@@ -7,18 +7,18 @@ inline std::size_t packed_dim(const Scan& scan) {
     return kFields * ((scan.tokens.width + 3) / 4 * 4);
 }
 
-// Lays the rows of each block side by side, [field][quad][32][4], so that one load holds the same
-// dims of many rows.
-template <int kBits>
+// Lays the rows of each block side by side, [field][quad][kRows][4], so that one load holds the
+// same dims of many rows.
+template <int kBits, std::size_t kRows>
 inline void pack_quads(const Scan& scan) {
     const std::size_t width = scan.tokens.width, padded = (width + 3) / 4 * 4;
     auto* packed = static_cast<std::int8_t*>(scan.workspace);
     for (std::size_t block = 0; block < scan.query.blocks; ++block)
         for (std::size_t field = 0; field < 8 / kBits; ++field)
             for (std::size_t i = 0; i < padded; i += 4)
-                for (std::size_t row = 0; row < kQueryRows; ++row)
+                for (std::size_t row = 0; row < kRows; ++row)
                     for (std::size_t j = i; j < i + 4; ++j) {
-                        const std::size_t source = (block * kQueryRows + row) * scan.query.dim;
+                        const std::size_t source = (block * kRows + row) * scan.query.dim;
                         *packed++ = j < width ? scan.query.rows[source + field * width + j] : 0;
                     }
 }
@@ -27,12 +27,12 @@ inline void pack_quads(const Scan& scan) {
 //: group of tokens takes longer than the L3 cache.
 constexpr std::size_t kPrefetchEntries = 8;
 
-template <int kBits, int kTokens>
+template <int kBits, std::size_t kRows, int kTokens>
 inline void prefetch_entries(const Scan& scan, std::size_t block, std::size_t token) {
     const Tokens& tokens = scan.tokens;
     const std::size_t ahead = token + kPrefetchEntries;
     if (kBits == kFresh || ahead + kTokens > tokens.count) return;
-    const std::int16_t* table = tokens.table + block * kTableRows * kQueryRows;
+    const std::int16_t* table = tokens.table + block * kTableRows * kRows;
     for (std::size_t i = ahead; i < ahead + kTokens; ++i)
-        __builtin_prefetch(table + tokens.centroid_ids[i] * kQueryRows);
+        __builtin_prefetch(table + tokens.centroid_ids[i] * kRows);
 }

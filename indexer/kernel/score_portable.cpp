@@ -15,15 +15,20 @@ inline std::int32_t dot(const std::int16_t* __restrict a, const std::int16_t* __
 }
 
 // Rows stay rows, as int16.
-template <int kBits>
+template <int kBits, std::size_t kRows>
 void pack_query(const Scan& scan) {
     auto* rows = static_cast<std::int16_t*>(scan.workspace);
-    const std::size_t size = scan.query.blocks * kQueryRows * scan.query.dim;
+    const std::size_t size = scan.query.blocks * kRows * scan.query.dim;
     for (std::size_t i = 0; i < size; ++i) rows[i] = scan.query.rows[i];
 }
 
+//: One token after the other.
+template <std::size_t kRows>
+constexpr int kAtOnce = 1;
+
+template <std::size_t kRows>
 struct Best {
-    float values[kQueryRows];
+    float values[kRows];
 
     static Best lowest() {
         Best best;
@@ -31,12 +36,13 @@ struct Best {
         return best;
     }
     void store(float* out) const {
-        for (std::size_t row = 0; row < kQueryRows; ++row) out[row] = values[row];
+        for (std::size_t row = 0; row < kRows; ++row) out[row] = values[row];
     }
 };
 
+template <std::size_t kRows>
 struct Entries {
-    std::int16_t values[kQueryRows];
+    std::int16_t values[kRows];
 
     static Entries lowest() {
         Entries entries;
@@ -44,7 +50,7 @@ struct Entries {
         return entries;
     }
     void raise(const std::int16_t* __restrict row) {
-        for (std::size_t i = 0; i < kQueryRows; ++i)
+        for (std::size_t i = 0; i < kRows; ++i)
             values[i] = row[i] > values[i] ? row[i] : values[i];
     }
     std::int32_t sum() const {
@@ -66,27 +72,28 @@ inline void unpack_token(const Tokens& tokens, std::size_t token, std::int16_t* 
         }
 }
 
-template <int kBits, int kTokens>
-inline void score_tokens(const Scan& scan, std::size_t block, std::size_t token, Best& best) {
+template <int kBits, std::size_t kRows, int kTokens>
+inline void score_tokens(const Scan& scan, std::size_t block, std::size_t token,
+                         Best<kRows>& best) {
     const Tokens& tokens = scan.tokens;
     std::int16_t numbers[kDimMax];
-    std::int32_t sums[kQueryRows];
-    const auto* rows = static_cast<const std::int16_t*>(scan.workspace) +
-                       block * kQueryRows * scan.query.dim;
+    std::int32_t sums[kRows];
+    const auto* rows =
+        static_cast<const std::int16_t*>(scan.workspace) + block * kRows * scan.query.dim;
     for (std::size_t end = token + kTokens; token < end; ++token) {
         unpack_token<kBits>(tokens, token, numbers);
-        for (std::size_t row = 0; row < kQueryRows; ++row)
-            sums[row] = scan.query.bias[block * kQueryRows + row] +
+        for (std::size_t row = 0; row < kRows; ++row)
+            sums[row] = scan.query.bias[block * kRows + row] +
                         dot(rows + row * scan.query.dim, numbers, scan.query.dim);
         if (kBits != kFresh) {
             const std::int16_t* entries =
-                tokens.table + (block * kTableRows + tokens.centroid_ids[token]) * kQueryRows;
-            for (std::size_t row = 0; row < kQueryRows; ++row)
+                tokens.table + (block * kTableRows + tokens.centroid_ids[token]) * kRows;
+            for (std::size_t row = 0; row < kRows; ++row)
                 sums[row] += entries[row] * (1 << tokens.shift);
         }
         const float scale =
             kBits == kFresh ? tokens.scales[token] : tokens.norm_values[tokens.norms[token]];
-        for (std::size_t row = 0; row < kQueryRows; ++row) {
+        for (std::size_t row = 0; row < kRows; ++row) {
             const float similarity = static_cast<float>(sums[row]) * scale;
             best.values[row] = similarity > best.values[row] ? similarity : best.values[row];
         }
@@ -115,18 +122,20 @@ void dot_tile(const Nearest& job, std::size_t first, const TileToken* tokens,
         dots[0][lane] = dot(packed + lane * job.dim, tokens, job.dim);
 }
 
+template <std::size_t kRows>
 void pack_wide(const std::int16_t* rows, std::size_t dim, std::int16_t* packed) {
-    for (std::size_t i = 0; i < kQueryRows * dim; ++i) packed[i] = rows[i];
+    for (std::size_t i = 0; i < kRows * dim; ++i) packed[i] = rows[i];
 }
 
+template <std::size_t kRows>
 void dot_centroids(const Table& job, std::size_t first, std::size_t count,
-                   std::int32_t (*dots)[kQueryRows]) {
+                   std::int32_t (*dots)[kRows]) {
     std::int16_t wide[kDimMax];
     const auto* rows = static_cast<const std::int16_t*>(job.workspace);
     for (std::size_t k = 0; k < count; ++k) {
         for (std::size_t i = 0; i < job.dim; ++i)
             wide[i] = job.centroids[(first + k) * job.dim + i];
-        for (std::size_t row = 0; row < kQueryRows; ++row)
+        for (std::size_t row = 0; row < kRows; ++row)
             dots[k][row] = dot(rows + row * job.dim, wide, job.dim);
     }
 }

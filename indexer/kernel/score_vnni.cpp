@@ -9,9 +9,9 @@ namespace {
 
 #include "score_pack.hpp"
 
-template <int kBits>
+template <int kBits, std::size_t kRows>
 void pack_query(const Scan& scan) {
-    pack_quads<kBits>(scan);
+    pack_quads<kBits, kRows>(scan);
 }
 
 //: Fresh numbers are signed, the instruction's first operand is not: 128 is added to each, and
@@ -22,19 +22,107 @@ inline __mmask64 first_bytes(std::size_t count) {
     return count >= 64 ? ~__mmask64{0} : (__mmask64{1} << count) - 1;
 }
 
-struct Best {
-    __m512 low, high;
+// What is done with sixteen query rows at once.
+struct Sixteen {
+    static constexpr std::size_t kRows = 16;
+    using Ints = __m512i;
+    using Floats = __m512;
 
-    static Best lowest() {
-        const __m512 lowest = _mm512_set1_ps(-__builtin_inff());
-        return {lowest, lowest};
+    static Ints zero() { return _mm512_setzero_si512(); }
+    static Ints spread(std::int32_t value) { return _mm512_set1_epi32(value); }
+    static Floats spread(float value) { return _mm512_set1_ps(value); }
+    static Ints load(const void* from) { return _mm512_loadu_si512(from); }
+    static void store(void* to, Ints values) { _mm512_storeu_si512(to, values); }
+    static void store(float* to, Floats values) { _mm512_storeu_ps(to, values); }
+    static Ints add_entries(Ints sums, const std::int16_t* entries, __m128i shift) {
+        const auto* row = reinterpret_cast<const __m256i*>(entries);
+        const Ints wide = _mm512_cvtepi16_epi32(_mm256_loadu_si256(row));
+        return _mm512_add_epi32(sums, _mm512_sll_epi32(wide, shift));
     }
-    void store(float* values) const {
-        _mm512_store_ps(values, low);
-        _mm512_store_ps(values + 16, high);
+    static Ints add_quads(Ints sums, Ints quads, Ints rows) {
+        return _mm512_dpbusd_epi32(sums, quads, rows);
+    }
+    static Ints add_pairs(Ints sums, Ints pairs, Ints rows) {
+        return _mm512_dpwssd_epi32(sums, pairs, rows);
+    }
+    static Floats raise(Floats best, Ints sums, Floats scales) {
+        return _mm512_max_ps(best, _mm512_mul_ps(_mm512_cvtepi32_ps(sums), scales));
     }
 };
 
+// The same for the eight rows of the shortest queries.
+struct Eight {
+    static constexpr std::size_t kRows = 8;
+    using Ints = __m256i;
+    using Floats = __m256;
+
+    static Ints zero() { return _mm256_setzero_si256(); }
+    static Ints spread(std::int32_t value) { return _mm256_set1_epi32(value); }
+    static Floats spread(float value) { return _mm256_set1_ps(value); }
+    static Ints load(const void* from) {
+        return _mm256_loadu_si256(static_cast<const __m256i*>(from));
+    }
+    static void store(void* to, Ints values) {
+        _mm256_storeu_si256(static_cast<__m256i*>(to), values);
+    }
+    static void store(float* to, Floats values) { _mm256_storeu_ps(to, values); }
+    static Ints add_entries(Ints sums, const std::int16_t* entries, __m128i shift) {
+        const auto* row = reinterpret_cast<const __m128i*>(entries);
+        const Ints wide = _mm256_cvtepi16_epi32(_mm_loadu_si128(row));
+        return _mm256_add_epi32(sums, _mm256_sll_epi32(wide, shift));
+    }
+    static Ints add_quads(Ints sums, Ints quads, Ints rows) {
+        return _mm256_dpbusd_epi32(sums, quads, rows);
+    }
+    static Ints add_pairs(Ints sums, Ints pairs, Ints rows) {
+        return _mm256_dpwssd_epi32(sums, pairs, rows);
+    }
+    static Floats raise(Floats best, Ints sums, Floats scales) {
+        return _mm256_max_ps(best, _mm256_mul_ps(_mm256_cvtepi32_ps(sums), scales));
+    }
+};
+
+template <bool kIsEight>
+struct PartOf {
+    using Type = Sixteen;
+};
+template <>
+struct PartOf<true> {
+    using Type = Eight;
+};
+template <std::size_t kRows>
+using Part = typename PartOf<kRows == 8>::Type;
+
+//: Registers that a block's rows fill.
+template <std::size_t kRows>
+constexpr std::size_t kParts = kRows / Part<kRows>::kRows;
+
+//: Eight sums hide how long one product takes.
+template <std::size_t kRows>
+constexpr int kAtOnce = 8 / kParts<kRows>;
+
+template <std::size_t kRows>
+struct Best {
+    typename Part<kRows>::Floats parts[kParts<kRows>];
+
+    static Best lowest() {
+        Best best;
+        for (auto& part : best.parts) part = Part<kRows>::spread(-__builtin_inff());
+        return best;
+    }
+    void store(float* values) const {
+        for (std::size_t i = 0; i < kParts<kRows>; ++i)
+            Part<kRows>::store(values + i * Part<kRows>::kRows, parts[i]);
+    }
+};
+
+inline std::int32_t sum_of(__m128i values) {
+    __m128i sum = _mm_add_epi32(values, _mm_shuffle_epi32(values, 0x4E));
+    sum = _mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0xB1));
+    return _mm_cvtsi128_si32(sum);
+}
+
+template <std::size_t kRows>
 struct Entries {
     __m512i values;
 
@@ -45,6 +133,33 @@ struct Entries {
     std::int32_t sum() const {
         return _mm512_reduce_add_epi32(_mm512_madd_epi16(values, _mm512_set1_epi16(1)));
     }
+};
+
+template <>
+struct Entries<16> {
+    __m256i values;
+
+    static Entries lowest() { return {_mm256_set1_epi16(-32768)}; }
+    void raise(const std::int16_t* entries) {
+        values = _mm256_max_epi16(
+            values, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(entries)));
+    }
+    std::int32_t sum() const {
+        const __m256i pairs = _mm256_madd_epi16(values, _mm256_set1_epi16(1));
+        return sum_of(_mm_add_epi32(_mm256_castsi256_si128(pairs),
+                                    _mm256_extracti128_si256(pairs, 1)));
+    }
+};
+
+template <>
+struct Entries<8> {
+    __m128i values;
+
+    static Entries lowest() { return {_mm_set1_epi16(-32768)}; }
+    void raise(const std::int16_t* entries) {
+        values = _mm_max_epi16(values, _mm_loadu_si128(reinterpret_cast<const __m128i*>(entries)));
+    }
+    std::int32_t sum() const { return sum_of(_mm_madd_epi16(values, _mm_set1_epi16(1))); }
 };
 
 //: Bytes between the fields of an unpacked token: stores that cross a cache line could not be
@@ -78,8 +193,10 @@ inline void unpack_token(const Tokens& tokens, std::size_t token, __m512i weight
     }
 }
 
-template <int kBits, int kTokens>
-inline void score_tokens(const Scan& scan, std::size_t block, std::size_t token, Best& best) {
+template <int kBits, std::size_t kRows, int kTokens>
+inline void score_tokens(const Scan& scan, std::size_t block, std::size_t token,
+                         Best<kRows>& best) {
+    using P = Part<kRows>;
     const Tokens& tokens = scan.tokens;
     alignas(64) std::uint8_t bytes[kTokens][kTokenBytes];
     __m512i weights = _mm512_setzero_si512();
@@ -87,51 +204,48 @@ inline void score_tokens(const Scan& scan, std::size_t block, std::size_t token,
         weights = _mm512_broadcast_i32x4(
             _mm_loadu_si128(reinterpret_cast<const __m128i*>(tokens.weights)));
 
-    const std::int32_t* bias = scan.query.bias + block * kQueryRows;
-    const __m512i low_bias = _mm512_loadu_si512(bias), high_bias = _mm512_loadu_si512(bias + 16);
+    const std::int32_t* bias = scan.query.bias + block * kRows;
+    const std::int16_t* table = tokens.table + block * kTableRows * kRows;
     const __m128i shift = _mm_cvtsi32_si128(tokens.shift);
-    prefetch_entries<kBits, kTokens>(scan, block, token);
-    __m512i low[kTokens], high[kTokens];
-#pragma GCC unroll 4
+    prefetch_entries<kBits, kRows, kTokens>(scan, block, token);
+    typename P::Ints sums[kTokens][kParts<kRows>];
+#pragma GCC unroll 8
     for (int i = 0; i < kTokens; ++i) {
         unpack_token<kBits>(tokens, token + i, weights, bytes[i]);
-        low[i] = low_bias;
-        high[i] = high_bias;
-        if constexpr (kBits != kFresh) {
-            const std::int16_t* entries =
-                tokens.table +
-                (block * kTableRows + tokens.centroid_ids[token + i]) * kQueryRows;
-            const __m512i row = _mm512_loadu_si512(entries);
-            const __m512i first = _mm512_cvtepi16_epi32(_mm512_castsi512_si256(row));
-            const __m512i second = _mm512_cvtepi16_epi32(_mm512_extracti64x4_epi64(row, 1));
-            low[i] = _mm512_add_epi32(low[i], _mm512_sll_epi32(first, shift));
-            high[i] = _mm512_add_epi32(high[i], _mm512_sll_epi32(second, shift));
+#pragma GCC unroll 2
+        for (std::size_t part = 0; part < kParts<kRows>; ++part) {
+            sums[i][part] = P::load(bias + part * P::kRows);
+            if constexpr (kBits != kFresh) {
+                const std::size_t id = tokens.centroid_ids[token + i];
+                sums[i][part] = P::add_entries(sums[i][part],
+                                               table + id * kRows + part * P::kRows, shift);
+            }
         }
     }
 
     const std::int8_t* quads = static_cast<const std::int8_t*>(scan.workspace) +
-                               block * kQueryRows * packed_dim<kBits>(scan);
+                               block * kRows * packed_dim<kBits>(scan);
     const std::size_t stride = stride_of(tokens.width);
     for (std::size_t field = 0; field < 8 / kBits; ++field)
-        for (std::size_t at = 0; at < tokens.width; at += 4, quads += 4 * kQueryRows) {
-            const __m512i low_rows = _mm512_load_si512(quads);
-            const __m512i high_rows = _mm512_load_si512(quads + 64);
-#pragma GCC unroll 4
+        for (std::size_t at = 0; at < tokens.width; at += 4, quads += 4 * kRows) {
+#pragma GCC unroll 8
             for (int i = 0; i < kTokens; ++i) {
                 std::int32_t quad;
                 __builtin_memcpy(&quad, bytes[i] + field * stride + at, 4);
-                const __m512i spread = _mm512_set1_epi32(quad);
-                low[i] = _mm512_dpbusd_epi32(low[i], spread, low_rows);
-                high[i] = _mm512_dpbusd_epi32(high[i], spread, high_rows);
+                const typename P::Ints spread = P::spread(quad);
+#pragma GCC unroll 2
+                for (std::size_t part = 0; part < kParts<kRows>; ++part)
+                    sums[i][part] = P::add_quads(sums[i][part], spread,
+                                                 P::load(quads + part * 4 * P::kRows));
             }
         }
-#pragma GCC unroll 4
+#pragma GCC unroll 8
     for (int i = 0; i < kTokens; ++i) {
         const float scale = kBits == kFresh ? tokens.scales[token + i]
                                             : tokens.norm_values[tokens.norms[token + i]];
-        const __m512 scales = _mm512_set1_ps(scale);
-        best.low = _mm512_max_ps(best.low, _mm512_mul_ps(_mm512_cvtepi32_ps(low[i]), scales));
-        best.high = _mm512_max_ps(best.high, _mm512_mul_ps(_mm512_cvtepi32_ps(high[i]), scales));
+#pragma GCC unroll 2
+        for (std::size_t part = 0; part < kParts<kRows>; ++part)
+            best.parts[part] = P::raise(best.parts[part], sums[i][part], P::spread(scale));
     }
 }
 
@@ -199,18 +313,20 @@ void dot_tile(const Nearest& job, std::size_t first, const TileToken* tokens,
             _mm512_store_si512(dots[i] + part * 16, sums[i][part]);
 }
 
-// [dim / 2][32][2]: each load holds two dims of 16 rows.
+// [dim / 2][kRows][2]: each load holds two dims of a register's rows.
+template <std::size_t kRows>
 void pack_wide(const std::int16_t* rows, std::size_t dim, std::int16_t* packed) {
-    for (std::size_t row = 0; row < kQueryRows; ++row)
+    for (std::size_t row = 0; row < kRows; ++row)
         for (std::size_t i = 0; i < dim; ++i)
-            packed[i / 2 * 2 * kQueryRows + row * 2 + i % 2] = rows[row * dim + i];
+            packed[i / 2 * 2 * kRows + row * 2 + i % 2] = rows[row * dim + i];
 }
 
-template <int kCount>
-void dot_wide(const Table& job, std::size_t first, std::int32_t (*dots)[kQueryRows]) {
+template <std::size_t kRows, int kCount>
+void dot_wide(const Table& job, std::size_t first, std::int32_t (*dots)[kRows]) {
+    using P = Part<kRows>;
     alignas(64) std::int16_t wide[kCount][kDimMax + 32];
-    __m512i low[kCount], high[kCount];
-#pragma GCC unroll 4
+    typename P::Ints sums[kCount][kParts<kRows>];
+#pragma GCC unroll 8
     for (int i = 0; i < kCount; ++i) {
         const std::int8_t* centroid = job.centroids + (first + i) * job.dim;
         for (std::size_t at = 0; at < job.dim; at += 32) {
@@ -218,32 +334,35 @@ void dot_wide(const Table& job, std::size_t first, std::int32_t (*dots)[kQueryRo
             const __m256i chunk = _mm256_maskz_loadu_epi8(mask, centroid + at);
             _mm512_store_si512(wide[i] + at, _mm512_cvtepi8_epi16(chunk));
         }
-        low[i] = high[i] = _mm512_setzero_si512();
+#pragma GCC unroll 2
+        for (std::size_t part = 0; part < kParts<kRows>; ++part) sums[i][part] = P::zero();
     }
     const auto* packed = static_cast<const std::int16_t*>(job.workspace);
-    for (std::size_t at = 0; at < job.dim; at += 2, packed += 2 * kQueryRows) {
-        const __m512i low_rows = _mm512_load_si512(packed);
-        const __m512i high_rows = _mm512_load_si512(packed + kQueryRows);
-#pragma GCC unroll 4
+    for (std::size_t at = 0; at < job.dim; at += 2, packed += 2 * kRows) {
+#pragma GCC unroll 8
         for (int i = 0; i < kCount; ++i) {
             std::int32_t pair;
             __builtin_memcpy(&pair, wide[i] + at, 4);
-            const __m512i spread = _mm512_set1_epi32(pair);
-            low[i] = _mm512_dpwssd_epi32(low[i], spread, low_rows);
-            high[i] = _mm512_dpwssd_epi32(high[i], spread, high_rows);
+            const typename P::Ints spread = P::spread(pair);
+#pragma GCC unroll 2
+            for (std::size_t part = 0; part < kParts<kRows>; ++part)
+                sums[i][part] = P::add_pairs(sums[i][part], spread,
+                                             P::load(packed + part * 2 * P::kRows));
         }
     }
-#pragma GCC unroll 4
-    for (int i = 0; i < kCount; ++i) {
-        _mm512_store_si512(dots[i], low[i]);
-        _mm512_store_si512(dots[i] + 16, high[i]);
-    }
+#pragma GCC unroll 8
+    for (int i = 0; i < kCount; ++i)
+#pragma GCC unroll 2
+        for (std::size_t part = 0; part < kParts<kRows>; ++part)
+            P::store(dots[i] + part * P::kRows, sums[i][part]);
 }
 
+template <std::size_t kRows>
 void dot_centroids(const Table& job, std::size_t first, std::size_t count,
-                   std::int32_t (*dots)[kQueryRows]) {
-    if (count == 4) return dot_wide<4>(job, first, dots);
-    for (std::size_t i = 0; i < count; ++i) dot_wide<1>(job, first + i, dots + i);
+                   std::int32_t (*dots)[kRows]) {
+    constexpr int kAll = kAtOnce<kRows>;
+    if (count == kAll) return dot_wide<kRows, kAll>(job, first, dots);
+    for (std::size_t i = 0; i < count; ++i) dot_wide<kRows, 1>(job, first + i, dots + i);
 }
 
 inline std::int32_t dot_row(const RowDots& job, const std::int8_t* code) {

@@ -62,6 +62,12 @@ void require_dim(std::size_t dim) {
     require(dim > 0 && dim <= kDimMax && dim % 8 == 0, "vectors have unknown dimensions");
 }
 
+template <typename T>
+bool is_table_of(const Cube<T>& table, std::size_t rows) {
+    return table.shape(0) * table.shape(2) == rows && table.shape(1) == kTableRows &&
+           table.shape(2) == block_rows_of(rows);
+}
+
 // A scan over large arrays of one Python call, which must outlive it, and copies of small ones.
 struct PyScan {
     Scan scan{};
@@ -73,12 +79,13 @@ struct PyScan {
 
     void take_query(const Matrix<const std::int8_t>& rows, double unit) {
         require_dim(rows.shape(1));
-        require(rows.shape(0) % kQueryRows == 0, "query rows are not whole blocks");
+        const std::size_t block_rows = block_rows_of(rows.shape(0));
+        require(block_rows > 0, "query rows are not whole blocks");
         // Packing may add up to 24 dims of zeros; see score_pack.hpp.
         workspace = new_workspace(rows.shape(0) * (rows.shape(1) + 32) * 2);
         scan.workspace = workspace.get();
         scan.query = {rows.data(), bias.data(), row_scales.data(), unit,
-                      rows.shape(0) / kQueryRows, rows.shape(1)};
+                      rows.shape(0) / block_rows, block_rows, rows.shape(1)};
     }
 
     Scan over(const Numbers& numbers, std::size_t scores) const {
@@ -136,9 +143,7 @@ class Scorer {
                  const Matrix<const std::uint8_t>& residuals) const {
         require(bits == 1 || bits == 2 || bits == 4, "a bucket has 1, 2 or 4 bits");
         require(bias.size() == rows.shape(0), "rows and bias differ in number");
-        require(table.shape(0) * kQueryRows == rows.shape(0) && table.shape(1) == kTableRows &&
-                    table.shape(2) == kQueryRows,
-                "the table does not fit the query");
+        require(is_table_of(table, rows.shape(0)), "the table does not fit the query");
         require(weights.size() == 16 && norm_values.size() == 256, "weights or norms are missing");
         require(shift >= 0 && shift < 16, "the shift is none");
         require(norms.size() == centroid_ids.size() && residuals.shape(0) == norms.size() &&
@@ -179,7 +184,8 @@ class Scorer {
 
     void best_rows(const PyScan& scan, std::size_t start, std::size_t end,
                    const Vector<std::int64_t>& best, const Vector<float>& similarities) const {
-        const std::size_t rows = scan.scan.query.blocks * kQueryRows;
+        const Query& query = scan.scan.query;
+        const std::size_t rows = query.blocks * query.block_rows;
         require(start < end && best.size() == rows && similarities.size() == rows,
                 "there are no tokens, or not a result for each row");
         kernels_->best_rows(scan.scan, start, end, best.data(), similarities.data());
@@ -214,15 +220,14 @@ class Scorer {
                     const Cube<std::int16_t>& table) const {
         const std::size_t dim = rows.shape(1);
         require_dim(dim);
-        require(rows.shape(0) == table.shape(0) * kQueryRows && table.shape(1) == kTableRows &&
-                    table.shape(2) == kQueryRows && factors.size() == rows.shape(0) &&
+        require(is_table_of(table, rows.shape(0)) && factors.size() == rows.shape(0) &&
                     centroids.shape(1) == dim && centroids.shape(0) <= kTableRows &&
                     centroid_scales.size() == centroids.shape(0),
                 "query, centroids and table do not fit");
-        const Workspace workspace = new_workspace(kQueryRows * dim * 2);
-        kernels_->fill_table({rows.data(), factors.data(), table.shape(0), dim, centroids.data(),
-                              centroid_scales.data(), centroids.shape(0), workspace.get(),
-                              table.data()});
+        const Workspace workspace = new_workspace(table.shape(2) * dim * 2);
+        kernels_->fill_table({rows.data(), factors.data(), table.shape(0), table.shape(2), dim,
+                              centroids.data(), centroid_scales.data(), centroids.shape(0),
+                              workspace.get(), table.data()});
     }
 
     void row_dots(const Vector<const std::int16_t>& query, float query_scale,
@@ -263,13 +268,15 @@ double largest_norm(const Matrix<const std::int8_t>& centroids, const Vector<con
 void py_best_centroids(const Cube<const std::int16_t>& table, std::size_t centroids,
                        const Matrix<std::uint16_t>& numbers, const Matrix<std::int32_t>& values) {
     const std::size_t rows = numbers.shape(0), count = numbers.shape(1);
+    const std::size_t table_rows = table.shape(0) * table.shape(2);
     require(values.shape(0) == rows && values.shape(1) == count && count > 0 &&
-                count <= centroids && centroids <= kTableRows && table.shape(1) == kTableRows &&
-                table.shape(2) == kQueryRows && table.shape(0) * kQueryRows >= rows,
+                count <= centroids && centroids <= kTableRows && rows <= table_rows &&
+                is_table_of(table, table_rows),
             "the table does not have so many rows and centroids");
-    for (std::size_t row = 0; row < rows; row += kQueryRows)
-        best_centroids(table.data() + row * kTableRows, centroids, std::min(rows - row, kQueryRows),
-                       count, numbers.data() + row * count, values.data() + row * count);
+    for (std::size_t row = 0; row < rows; row += table.shape(2))
+        best_centroids(table.data() + row * kTableRows, table.shape(2), centroids,
+                       std::min(rows - row, table.shape(2)), count, numbers.data() + row * count,
+                       values.data() + row * count);
 }
 
 void py_probe(const Matrix<const std::uint16_t>& centroids, const Matrix<const std::int32_t>& gains,

@@ -46,17 +46,20 @@ void insert(std::size_t number, std::int32_t value, std::size_t count, std::uint
     numbers[at] = static_cast<std::uint16_t>(number);
 }
 
-bool is_any_greater(const std::int16_t* row, const std::int16_t* floors) {
+// `rows` is a multiple of eight.
+bool is_any_greater(const std::int16_t* row, const std::int16_t* floors, std::size_t rows) {
     std::int16_t is_greater = 0;
-    for (std::size_t i = 0; i < kQueryRows; ++i)
-        is_greater |= static_cast<std::int16_t>(row[i] > floors[i] ? -1 : 0);
+    for (std::size_t start = 0; start < rows; start += 8)
+        for (std::size_t i = start; i < start + 8; ++i)
+            is_greater |= static_cast<std::int16_t>(row[i] > floors[i] ? -1 : 0);
     return is_greater != 0;
 }
 
 }  // namespace
 
-void best_centroids(const std::int16_t* table, std::size_t centroids, std::size_t width,
-                    std::size_t count, std::uint16_t* numbers, std::int32_t* values) {
+void best_centroids(const std::int16_t* table, std::size_t block_rows, std::size_t centroids,
+                    std::size_t width, std::size_t count, std::uint16_t* numbers,
+                    std::int32_t* values) {
     constexpr std::int16_t kNone = -32768;  // below every entry
     std::int16_t floors[kQueryRows];
     std::fill_n(floors, kQueryRows, kNone);
@@ -64,8 +67,8 @@ void best_centroids(const std::int16_t* table, std::size_t centroids, std::size_
     std::fill(floors + width, floors + kQueryRows, static_cast<std::int16_t>(32767));
     std::fill_n(values, width * count, std::int32_t{kNone});
     for (std::size_t k = 0; k < centroids; ++k) {
-        const std::int16_t* row = table + k * kQueryRows;
-        if (!is_any_greater(row, floors)) continue;
+        const std::int16_t* row = table + k * block_rows;
+        if (!is_any_greater(row, floors, block_rows)) continue;
         for (std::size_t column = 0; column < width; ++column) {
             if (row[column] <= floors[column]) continue;
             std::int32_t* best = values + column * count;

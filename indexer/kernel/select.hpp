@@ -14,9 +14,10 @@ bool is_within(const Bound* bounds, std::size_t size, const Number* numbers, std
                std::size_t limit);
 
 // Replaces `numbers` and `values`, both [width][count], by the `count` largest entries of each of
-// the first `width` columns of table[centroids][kQueryRows], best first, ties to the lower number.
-void best_centroids(const std::int16_t* table, std::size_t centroids, std::size_t width,
-                    std::size_t count, std::uint16_t* numbers, std::int32_t* values);
+// the first `width` columns of table[centroids][block_rows], best first, ties to the lower number.
+void best_centroids(const std::int16_t* table, std::size_t block_rows, std::size_t centroids,
+                    std::size_t width, std::size_t count, std::uint16_t* numbers,
+                    std::int32_t* values);
 
 struct Postings {
     const std::uint32_t* starts;

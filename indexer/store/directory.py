@@ -178,6 +178,9 @@ class DataDirectory:
             if made is not None:
                 # Under the manifest's lock, or a writer that starts would take it for a leftover.
                 sync_folder(self.draft(made.number))
+                if self.folder(made.number).exists():
+                    # A writer that was killed in add_shard left its folder and used no number.
+                    remove_folder(self.folder(made.number))
                 self.draft(made.number).rename(self.folder(made.number))
                 sync_folder(self.path / SHARDS_NAME)
             shards = list(manifest.shards)

@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 
 from dejalog.indexer.kernel import Codebook, CodedRows, Kernel, Postings, reference
 from dejalog.indexer.kernel import queries as querying
-from dejalog.indexer.kernel.codes import QUERY_ROWS
 
 DIMS = (8, 24, 40, 48, 64, 96, 128, 200, 384, 512)
 BITS = (1, 2, 4)
@@ -58,7 +57,7 @@ def make_case(seed: int, dim: int, bits: int) -> Case:
     postings = make_postings(random, centroids, pattern_count)
     rows = make_rows(random, tokens, dim * bits // 8, centroids, is_extreme)
     return Case(
-        query=make_query(random, int(random.integers(1, 70)), dim, is_extreme),
+        query=make_query(random, make_count(random), dim, is_extreme),
         codes=make_codes(random, tokens, dim, is_extreme),
         scales=(random.random(tokens) / 127).astype(np.float32),
         codebook=codebook,
@@ -74,6 +73,11 @@ def make_case(seed: int, dim: int, bits: int) -> Case:
         scores=random.integers(-50, 50, 3000).astype(np.int32) * np.int32(40_000_000),
         count=int(random.integers(0, 3100)),
     )
+
+
+def make_count(random: Generator) -> int:
+    """Returns a number of query rows: as often in a short block as in one or more long ones."""
+    return int(random.integers(1, random.choice([9, 17, 33, 70])))
 
 
 def make_query(random: Generator, count: int, dim: int, is_extreme: bool) -> NDArray[np.float32]:
@@ -148,7 +152,8 @@ def all_cases(count: int) -> Iterator[Case]:
 
 def fresh_fields(case: Case) -> Iterator[Field]:
     """Fresh vectors and what is asked of them."""
-    padded = np.zeros((querying.blocks_of(len(case.query)) * QUERY_ROWS, case.query.shape[1]))
+    blocks, block_rows = querying.block_shape(len(case.query))
+    padded = np.zeros((blocks * block_rows, case.query.shape[1]))
     padded[: len(case.query)] = case.query
     rows, row_scales = querying.quantize_int8(padded.astype(np.float32))
     offsets = case.rows.offsets.astype(np.int64)
@@ -193,7 +198,9 @@ def coded_fields(case: Case) -> Iterator[Field]:
         else (np.zeros(0, np.int64), np.zeros(0, np.float32))
     )
     probes = TWIN.probed(prepared, case.probes)
-    shape = np.array([*probes.centroids.shape, prepared.centroids], np.int64)
+    shape = np.array(
+        [*probes.centroids.shape, prepared.centroids, prepared.table.shape[2]], np.int64
+    )
     yield from ("probe", shape, table, probes.centroids, probes.gains)
     yield from (case.postings.starts, case.postings.patterns)
     yield TWIN.probe(prepared, case.postings, case.pattern_count, probes)

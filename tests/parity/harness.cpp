@@ -92,11 +92,12 @@ void compare(const char* kernel, const char* what, const T* found, const Array<T
 }
 
 // A table of all centroids that a number can name, from its first rows.
-Array<std::int16_t> whole_table(const Array<std::int16_t>& part, std::size_t blocks) {
-    Array<std::int16_t> table(blocks * kTableRows * kQueryRows);
-    const std::size_t size = part.size() / blocks;
+Array<std::int16_t> whole_table(const Array<std::int16_t>& part, std::size_t rows) {
+    Array<std::int16_t> table(kTableRows * rows);
+    const std::size_t blocks = rows / block_rows_of(rows);
+    const std::size_t size = part.size() / blocks, whole = table.size() / blocks;
     for (std::size_t block = 0; block < blocks; ++block)
-        std::memcpy(table.data() + block * kTableRows * kQueryRows, part.data() + block * size,
+        std::memcpy(table.data() + block * whole, part.data() + block * size,
                     size * sizeof(std::int16_t));
     return table;
 }
@@ -112,6 +113,7 @@ void check_maxsim(Reader& reader) {
     const auto best = reader.next<std::int64_t>();
     const auto similarities = reader.next<float>();
     const std::size_t dim = rows.size() / row_scales.size();
+    const std::size_t block_rows = block_rows_of(row_scales.size());
     for (const Kernels* kernels : runnable_kernels()) {
         Array<std::int32_t> bias(row_scales.size());
         for (std::size_t i = 0; i < rows.size(); ++i)
@@ -119,7 +121,7 @@ void check_maxsim(Reader& reader) {
         const Workspace room = new_workspace(row_scales.size() * (dim + 32) * 2);
         Scan scan{};
         scan.query = {rows.data(), bias.data(), row_scales.data(), 1.0,
-                      row_scales.size() / kQueryRows, dim};
+                      row_scales.size() / block_rows, block_rows, dim};
         scan.tokens.bits = kFresh;
         scan.tokens.count = scales.size();
         scan.tokens.width = dim;
@@ -193,13 +195,15 @@ void check_table(Reader& reader) {
     const auto centroids = reader.next<std::int8_t>();
     const auto scales = reader.next<float>();
     const auto expected = reader.next<std::int16_t>();
-    const std::size_t blocks = factors.size() / kQueryRows, dim = rows.size() / factors.size();
+    const std::size_t block_rows = block_rows_of(factors.size());
+    const std::size_t blocks = factors.size() / block_rows, dim = rows.size() / factors.size();
     for (const Kernels* kernels : runnable_kernels()) {
-        const Workspace room = new_workspace(kQueryRows * dim * 2);
-        Array<std::int16_t> table(blocks * kTableRows * kQueryRows);
-        kernels->fill_table({rows.data(), factors.data(), blocks, dim, centroids.data(),
-                             scales.data(), scales.size(), room.get(), table.data()});
-        const Array<std::int16_t> whole = whole_table(expected, blocks);
+        const Workspace room = new_workspace(block_rows * dim * 2);
+        Array<std::int16_t> table(kTableRows * factors.size());
+        kernels->fill_table({rows.data(), factors.data(), blocks, block_rows, dim,
+                             centroids.data(), scales.data(), scales.size(), room.get(),
+                             table.data()});
+        const Array<std::int16_t> whole = whole_table(expected, factors.size());
         compare(kernels->name, "table", table.data(), whole);
     }
 }
@@ -209,8 +213,9 @@ void check_coded(Reader& reader) {
     const auto unit = reader.next<double>();
     const auto rows = reader.next<std::int8_t>();
     const auto bias = reader.next<std::int32_t>();
-    const std::size_t blocks = bias.size() / kQueryRows, dim = rows.size() / bias.size();
-    const auto table = whole_table(reader.next<std::int16_t>(), blocks);
+    const std::size_t block_rows = block_rows_of(bias.size());
+    const std::size_t blocks = bias.size() / block_rows, dim = rows.size() / bias.size();
+    const auto table = whole_table(reader.next<std::int16_t>(), bias.size());
     const auto weights = reader.next<std::uint8_t>();
     const auto norm_values = reader.next<float>();
     const auto offsets = reader.next<std::uint32_t>();
@@ -229,7 +234,8 @@ void check_coded(Reader& reader) {
     for (const Kernels* kernels : runnable_kernels()) {
         const Workspace room = new_workspace(bias.size() * (dim + 32) * 2);
         Scan scan{};
-        scan.query = {rows.data(), bias.data(), row_scales.data(), unit[0], blocks, dim};
+        scan.query = {rows.data(), bias.data(), row_scales.data(), unit[0], blocks, block_rows,
+                      dim};
         scan.tokens = {static_cast<int>(numbers[0]), ids.size(), residuals.size() / ids.size(),
                        residuals.data(), nullptr, ids.data(), norms.data(), norm_values.data(),
                        weights.data(), table.data(), static_cast<int>(numbers[1])};
@@ -271,9 +277,11 @@ void check_probe(Reader& reader) {
     const auto known = static_cast<std::size_t>(shape[2]);
     Array<std::uint16_t> numbers(centroids.size());
     Array<std::int32_t> values(centroids.size());
-    for (std::size_t row = 0; row < rows; row += kQueryRows)
-        best_centroids(part.data() + row * known, known, std::min(rows - row, kQueryRows), probes,
-                       numbers.data() + row * probes, values.data() + row * probes);
+    const auto block_rows = static_cast<std::size_t>(shape[3]);
+    for (std::size_t row = 0; row < rows; row += block_rows)
+        best_centroids(part.data() + row * known, block_rows, known,
+                       std::min(rows - row, block_rows), probes, numbers.data() + row * probes,
+                       values.data() + row * probes);
     compare("probe", "centroids", numbers.data(), centroids);
     Array<std::int32_t> scores(kTableRows);
     Array<std::uint8_t> marks(kTableRows);

@@ -108,3 +108,23 @@ def test_compressed_forms_are_told_by_their_first_bytes() -> None:
     assert compression_of(b"PK\x03\x04...") == "zip"
     assert compression_of(b"\x28\xb5\x2f\xfd") == "zstd"
     assert compression_of(b"BZ2 pump stopped") == ""
+
+
+def test_a_pattern_is_looked_up_in_each_scan(tmp_path: Path) -> None:
+    """The configuration promises patterns, but `files = ["/var/log/*.log"]` read nothing."""
+    pattern = str(tmp_path / "*.log")
+    assert [item.reason for item in scan([pattern]).unreadable] == ["no such file or directory"]
+    (tmp_path / "a.log").write_text("one\n")
+    (tmp_path / "a.txt").write_text("two\n")
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "b.log").write_text("three\n")
+    found = scan([pattern]).found.values()
+    assert [item.path for item in found] == [str(tmp_path / "a.log")]
+    deep = scan([str(tmp_path / "**" / "*.log")]).found.values()
+    assert [Path(item.path).name for item in deep] == ["a.log", "b.log"]
+
+
+def test_a_file_whose_name_looks_like_a_pattern_is_itself(tmp_path: Path) -> None:
+    (tmp_path / "a[1].log").write_text("one\n")
+    found = scan([str(tmp_path / "a[1].log")]).found.values()
+    assert [Path(item.path).name for item in found] == ["a[1].log"]

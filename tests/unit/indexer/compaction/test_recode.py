@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dejalog.indexer.compaction import recode
 from dejalog.indexer.codebook import train
 from dejalog.indexer.compact import CompactRules, compact_directory
+from dejalog.indexer.compaction import recode
 from dejalog.indexer.compaction.recode import (
     CHUNK_PATTERNS,
     VectorReader,

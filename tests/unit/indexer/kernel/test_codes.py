@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from dejalog.indexer.kernel import Codebook, CodedRows, Kernel, PreparedQuery, reference
-from dejalog.indexer.kernel.codes import QUERY_ROWS
 
 TWIN = Kernel(reference)
 
@@ -18,7 +17,8 @@ def bucket(residual: np.ndarray, dimension: int, bits: int) -> int:
 
 
 def similarity(prepared: PreparedQuery, rows: CodedRows, token: int, row: int) -> np.float32:
-    entry = prepared.table[row // QUERY_ROWS, rows.centroid_ids[token], row % QUERY_ROWS]
+    block_rows = prepared.table.shape[2]
+    entry = prepared.table[row // block_rows, rows.centroid_ids[token], row % block_rows]
     dot = int(entry) * 2**prepared.shift + int(prepared.bias[row])
     for i in range(prepared.rows.shape[1]):
         weight = prepared.weights[bucket(rows.residuals[token], i, prepared.bits)]
@@ -27,7 +27,7 @@ def similarity(prepared: PreparedQuery, rows: CodedRows, token: int, row: int) -
     return np.float32(dot) * norm
 
 
-def make(bits: int, dim: int) -> tuple[PreparedQuery, CodedRows]:
+def make(bits: int, dim: int, count: int) -> tuple[PreparedQuery, CodedRows]:
     random = np.random.default_rng(bits)
     buckets = 1 << bits
     codebook = Codebook(
@@ -48,13 +48,13 @@ def make(bits: int, dim: int) -> tuple[PreparedQuery, CodedRows]:
         norms=random.integers(0, 256, 7).astype(np.uint8),
         residuals=random.integers(0, 256, (7, dim * bits // 8)).astype(np.uint8),
     )
-    query = random.standard_normal((35, dim)).astype(np.float32)
+    query = random.standard_normal((count, dim)).astype(np.float32)
     return TWIN.prepare(query, codebook), rows
 
 
 def test_a_score_is_the_sum_of_its_similarities() -> None:
-    for bits in (1, 2, 4):
-        prepared, rows = make(bits, 24)
+    for bits, count in ((1, 3), (2, 11), (4, 20), (4, 35)):
+        prepared, rows = make(bits, 24, count)
         for pattern, score in enumerate(TWIN.code_maxsim(prepared, rows)):
             tokens = range(int(rows.offsets[pattern]), int(rows.offsets[pattern + 1]))
             best = [
@@ -65,6 +65,6 @@ def test_a_score_is_the_sum_of_its_similarities() -> None:
 
 
 def test_the_bias_makes_up_for_the_zero_of_the_weights() -> None:
-    prepared, _ = make(4, 16)
+    prepared, _ = make(4, 16, 35)
     dots = prepared.rows.astype(np.int32) @ np.full(16, 60, np.int32) + prepared.bias
     np.testing.assert_array_equal(dots, 0)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from dejalog.indexer.kernel import Codebook
 from dejalog.indexer.kernel.queries import (
     SHIFT_MAX,
+    block_shape,
     centroid_norm,
     plan_query,
     quantize_int8,
@@ -60,15 +61,22 @@ def test_no_dot_product_leaves_the_table_and_no_row_its_bytes(seed: int, deviati
     assert 0 <= prepared.shift <= SHIFT_MAX
 
 
-def test_rows_beyond_the_centroids_take_no_memory_of_their_own() -> None:
+@pytest.mark.parametrize(
+    ("count", "blocks", "rows"),
+    [(1, 1, 8), (8, 1, 8), (9, 1, 16), (16, 1, 16), (17, 1, 32), (32, 1, 32), (33, 2, 32)],
+)
+def test_a_query_is_padded_to_the_smallest_block_or_to_whole_ones(
+    count: int, blocks: int, rows: int
+) -> None:
     codebook = make_codebook(np.random.default_rng(0), 0.05)
-    query = np.ones((33, 16), np.float32)
+    query = np.ones((count, 16), np.float32)
     prepared, plan = plan_query(query, codebook, centroid_norm(codebook))
-    assert prepared.table.shape == (2, 65_536, 32)
-    assert prepared.table.flags.c_contiguous
-    assert not prepared.table.any()
-    assert prepared.rows.shape == plan.rows.shape == (64, 16)
-    assert not plan.factors[33:].any()
+    assert block_shape(count) == (blocks, rows)
+    assert prepared.table.shape == (blocks, 65_536, rows)
+    assert prepared.rows.shape == plan.rows.shape == (blocks * rows, 16)
+    assert prepared.rows[:count].all()
+    assert not prepared.rows[count:].any()
+    assert not plan.factors[count:].any()
 
 
 @pytest.mark.parametrize("deviation", [0.0, 0.05])

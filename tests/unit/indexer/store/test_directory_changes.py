@@ -254,6 +254,22 @@ def test_a_killed_replacement_leaves_the_old_shards_or_the_new_one(
             assert names == sorted(f"{number:06d}" for number in expected)
 
 
+def test_a_compaction_may_get_the_number_that_a_killed_writer_did_not_use(
+    tmp_path: Path, make_compacted
+) -> None:
+    """Killed between making a shard and listing it, beside a running compaction, a writer left a
+    folder under the number that the compaction then reserved, and could not be renamed to."""
+    fill(tmp_path, 2)
+    with DataDirectory.open(tmp_path, is_writable=False) as directory, directory.compacting():
+        leftover = directory.folder(directory.manifest.next_shard)
+        Shard.create(leftover, header(3), []).close()
+        made = directory.reserve_number()
+        assert directory.folder(made) == leftover
+        make_compacted(directory.draft(made), [[1]], shard=made)
+        directory.replace_shards([1], ShardEntry(made, Tier.COMPACTED))
+        assert numbers(directory) == [made, 2]
+
+
 def test_shards_can_be_dropped_without_a_successor(tmp_path: Path) -> None:
     fill(tmp_path, 3)
     with DataDirectory.open(tmp_path, is_writable=True) as directory:
