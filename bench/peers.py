@@ -237,8 +237,7 @@ def _batch(query: Query) -> object:
 def peers(threads: int) -> list[Engine]:
     """Returns every peer whose package is installed, in every setting measured."""
     listed: list[Engine] = [
-        Exact(1),
-        Exact(threads),
+        *(Exact(count) for count in sorted({1, threads})),
         MaxsimCpu(threads),
         FastPlaid(threads),
         XtrWarp(threads),

@@ -55,7 +55,7 @@ class SearchRules:
     probes: int = 16
     probed_max: int = 16_384
     pooled_max: int = 65_536
-    refined_max: int = 64
+    refined_max: int = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,12 +209,15 @@ class _CodedScorer:
         return Nominated(chosen, scores + self._gain(chosen, scores, beside), is_exact=False)
 
     def score(self, patterns: NDArray[np.int64]) -> NDArray[np.float32]:
+        return self._refined(patterns, self._by_codes(patterns))
+
+    def _by_codes(self, patterns: NDArray[np.int64]) -> NDArray[np.float32]:
         with _checked():
             parts = [
                 kernel.code_maxsim(self._prepared, block.rows, numbers)
                 for block, numbers in self._by_block(patterns)
             ]
-            return self._refined(patterns, _joined(parts, np.float32))
+        return _joined(parts, np.float32)
 
     def _refined(
         self, patterns: NDArray[np.int64], scores: NDArray[np.float32]
@@ -229,14 +232,19 @@ class _CodedScorer:
                 continue
             inside = (chosen >= block.first) & (chosen < block.first + len(block))
             if inside.any():
-                scores[places[inside]] = kernel.maxsim(
-                    self._query,
-                    block.originals.codes,
-                    block.originals.scales,
-                    block.rows.offsets.astype(np.int64),
-                    (chosen[inside] - block.first).astype(np.uint32),
-                )
+                scores[places[inside]] = self._by_originals(block, chosen[inside] - block.first)
         return scores
+
+    def _by_originals(self, block: CodedBlock, numbers: NDArray[np.int64]) -> NDArray[np.float32]:
+        """The few patterns' rows are copied: all of a block's offsets would take longer."""
+        assert block.originals is not None
+        starts = block.rows.offsets[numbers].astype(np.int64)
+        lengths = block.rows.offsets[numbers + 1] - starts
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        rows = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], lengths)
+        codes, scales = block.originals.codes[rows], block.originals.scales[rows]
+        with _checked():
+            return kernel.maxsim(self._query, codes, scales, offsets)
 
     def pooled(
         self, query: NDArray[np.float32], patterns: NDArray[np.int64]
@@ -263,7 +271,9 @@ class _CodedScorer:
         best, known = _best(patterns, scores, SAMPLED_PATTERNS)
         if not len(best):
             return np.float32(0)
-        exact = self.score(best) if beside is None else self.score(best) + self.pooled(beside, best)
+        exact = self._by_codes(best)
+        if beside is not None:
+            exact = exact + self.pooled(beside, best)
         return np.float32((exact - known).mean())
 
     def _by_centroids(
