@@ -54,7 +54,7 @@ neon: $(HARNESS)/cases  ## the scoring kernels for aarch64, emulated
 	qemu-aarch64 $(HARNESS)/aarch64 $(HARNESS)/cases
 
 clean:
-	rm -rf $(VENV) build dist demo-data
+	rm -rf $(VENV) .venv-peers build dist demo-data
 
 # The prerequisites are looked for before anything is downloaded, each with its own clear line.
 $(VENV)/venv.stamp:
