@@ -41,6 +41,7 @@ class Scored:
 
     channels: Channels
     gains: NDArray[np.float32]
+    newest: NDArray[np.int64]
     ideal: float
 
 
@@ -111,13 +112,14 @@ def score_query(task: Task, query_id: str, text: str, searcher: Searcher) -> Sco
         row = next(i for i, d in enumerate(task.documents) if d.id == own)
         keep[match.arrays.columns.patterns[row]] = False
     kept = Channels(*(getattr(channels, name)[keep] for name in Channels.__slots__))
-    return Scored(kept, gains[keep], sum(g / np.log2(i + 2) for i, g in enumerate(ideal)))
+    newest = match.newest[keep]
+    return Scored(kept, gains[keep], newest, sum(g / np.log2(i + 2) for i, g in enumerate(ideal)))
 
 
 def ndcg(scored: Scored, weights: Weights) -> float:
     """nDCG@10 over patterns (documents that share one count once, so it is close, not equal)."""
     totals = fuse(scored.channels, Mode.HYBRID, weights)
-    gains = scored.gains[best_first(totals, 10)]
+    gains = scored.gains[best_first(totals, scored.newest, 10)]
     return float(sum(g / np.log2(i + 2) for i, g in enumerate(gains)) / max(scored.ideal, 1e-9))
 
 

@@ -29,11 +29,11 @@ from crc32c import crc32c
 from dejalog.indexer.catch_up import LEXICAL_NAME, lexical_folder
 from dejalog.indexer.errors import CorruptShardError, DataDirectoryError, FormatError, StorageError
 from dejalog.indexer.lexical import LexicalIndex
-from dejalog.indexer.lexical_files import STAMP_NAME, segment_files
+from dejalog.indexer.lexical_files import copy_index
 from dejalog.indexer.store.directory import DataDirectory
 from dejalog.indexer.store.folders import SHARDS_NAME, remove_folder
 from dejalog.indexer.store.layout import Header
-from dejalog.indexer.store.manifest import Manifest, ShardEntry, sync_folder
+from dejalog.indexer.store.manifest import Manifest, ShardEntry, sync_folder, write_json
 from dejalog.indexer.store.shard import Shard
 
 BACKUP_NAME: Final = "backup.json"
@@ -148,28 +148,7 @@ def copy_file(
 
 def copy_words(source: Path, target: Path) -> None:
     """Copies a complete word index; raises OSError or CorruptShardError if it cannot be read."""
-    for part in sorted(path.parent for path in source.glob("*/meta.json")):
-        (target / part.name).mkdir(parents=True)
-        names = [*segment_files(part), "meta.json"]
-        if (part / ".managed.json").exists():
-            names.append(".managed.json")
-        for name in names:
-            copy_file(part / name, target / part.name / name)
-        sync_folder(target / part.name)
-    # Last, as where it is made: a folder without it counts as having no index.
-    copy_file(source / STAMP_NAME, target / STAMP_NAME)
-    sync_folder(target)
-
-
-def write_json(path: Path, value: object) -> None:
-    """Replaces a file as a whole, durably."""
-    draft = path.with_suffix(".tmp")
-    with draft.open("wb") as file:
-        file.write(msgspec.json.format(msgspec.json.encode(value)) + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
-    sync_folder(path.parent)
+    copy_index(source, target, copy_file)
 
 
 def _begin(source: Path, target: Path) -> Backup:

@@ -20,6 +20,7 @@ from dejalog.indexer.fuse import Channels, Weights, fuse
 from dejalog.indexer.match import Nominations, Question, best_first, newest_times
 from dejalog.indexer.query import Mode
 from dejalog.indexer.score import Scorer, SearchRules
+from dejalog.indexer.store.compacted import rows_of_ranges
 from dejalog.indexer.store.view import NEVER_NS, ShardArrays
 
 _NONE = np.zeros(0, np.int64)
@@ -179,13 +180,10 @@ def _newest(shard: Nominations, patterns: NDArray[np.int64]) -> NDArray[np.int64
     if order is None or rows is None or not shard.counted.is_filtered:
         return newest_times(shard.arrays, shard.counted)[patterns]
     starts = order.starts[patterns].astype(np.int64)
-    counts = order.starts[patterns + 1] - starts
-    ends = np.cumsum(counts)
-    # Place p of the result is place p + (start of its pattern there and here) of the order.
-    places = np.arange(counts.sum()) + np.repeat(starts - ends + counts, counts)
+    places, offsets = rows_of_ranges(starts, order.starts[patterns + 1] - starts)
     events = order.rows[places]
     times = np.where(rows[events], shard.arrays.columns.times[events], NEVER_NS)
     if not len(times):
         return times
-    newest: NDArray[np.int64] = np.maximum.reduceat(times, ends - counts)
+    newest: NDArray[np.int64] = np.maximum.reduceat(times, offsets[:-1])
     return newest

@@ -285,13 +285,13 @@ class _Writer:
         compacted = _coded_shards(self._directory)
         numbers = self._directory.manifest.numbers
         before = numbers[: numbers.index(sources[-1]) + 1]
-        newest = [vectors for shard, vectors in compacted if shard in before]
+        earlier = [shard for shard, _ in compacted if shard.header.shard in before]
         book = learn(
             reader,
             bits=self._rules.bits,
             seed=number,
-            version=1 + max((v.coded.codebook_version for _, v in compacted), default=0),
-            previous=stored_book(newest[-1]) if newest else None,
+            version=1 + max((coded.codebook_version for _, coded in compacted), default=0),
+            previous=stored_book(_vectors(earlier[-1])) if earlier else None,
             threads=self._rules.threads,
         )
         self._on_progress("codebook", 1, 1)
@@ -308,20 +308,21 @@ class _Writer:
             return 0
         sources = {source.shard.header.shard for source in content.sources}
         used = sum(
-            originals_bytes(vectors.coded, vectors.codebook.centroids.shape[1])
-            for shard, vectors in _coded_shards(self._directory)
-            if shard not in sources
+            originals_bytes(coded, shard.header.dim)
+            for shard, coded in _coded_shards(self._directory)
+            if shard.header.shard not in sources
         )
         return max(0, rules.originals_bytes_max - used)
 
 
-def _coded_shards(directory: DataDirectory) -> list[tuple[int, CodedVectors]]:
-    """The compacted shards with their vectors, in the order of their events."""
-    return [
-        (shard.header.shard, _vectors(shard))
-        for shard in directory.shards
-        if shard.tier is Tier.COMPACTED
-    ]
+def _coded_shards(directory: DataDirectory) -> list[tuple[Shard, Coded]]:
+    """The compacted shards and how they are coded, in the order of their events."""
+    found: list[tuple[Shard, Coded]] = []
+    for shard in directory.shards:
+        if shard.tier is Tier.COMPACTED:
+            with shard.snapshot() as snapshot:
+                found.append((shard, snapshot.coded()))
+    return found
 
 
 def _vectors(shard: Shard) -> CodedVectors:

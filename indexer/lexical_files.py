@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -17,9 +17,13 @@ from uuid import uuid4
 from zlib import crc32
 
 from dejalog.indexer.errors import CorruptShardError
+from dejalog.indexer.store.manifest import sync_folder
 from dejalog.indexer.terms import index_terms
 
 STAMP_NAME = "format.json"
+
+#: What tantivy replaces as a whole, beside its segments, which never change.
+_LIST_NAMES = ("meta.json", ".managed.json")
 
 #: Counts changes of what lexical.py stores: the fields, the mark of texts that were cut.
 _LAYOUT = 2
@@ -71,6 +75,32 @@ def segment_files(path: Path) -> list[str]:
     names = [name for name in os.listdir(path) if name.partition(".")[0] in segments]
     kinds = {name.partition(".")[2] for name in names}
     return sorted(f"{segment}.{kind}" for segment in segments for kind in kinds)
+
+
+def copy_index(
+    source: Path,
+    target: Path,
+    copy: Callable[[Path, Path], object],
+    *,
+    copy_segment: Callable[[Path, Path], object] | None = None,
+) -> None:
+    """Copy an index that nobody writes, file by file, into a folder that has none.
+
+    `copy_segment` copies the files of segments, which never change. Raises OSError, or
+    CorruptShardError if the list of segments cannot be read.
+    """
+    for part in sorted(path.parent for path in source.glob("*/meta.json")):
+        folder = target / part.name
+        folder.mkdir(parents=True)
+        for name in segment_files(part):
+            (copy_segment or copy)(part / name, folder / name)
+        for name in _LIST_NAMES:
+            if (part / name).exists():
+                copy(part / name, folder / name)
+        sync_folder(folder)
+    # Last, as where it is made: a folder without it counts as having no index.
+    copy(source / STAMP_NAME, target / STAMP_NAME)
+    sync_folder(target)
 
 
 def file_problem(path: Path) -> str:

@@ -70,9 +70,8 @@ class Held:
 
     def check_any(self, *, is_any: bool) -> None:
         """Raises CorruptShardError if damage is why there is not any shard to search."""
-        for error in self.damaged.values():
-            if not is_any:
-                raise error
+        if self.damaged and not is_any:
+            raise next(iter(self.damaged.values()))
 
     def reasons(self, shards: Path) -> tuple[str, ...]:
         """What cannot be read, below the folder `shards`, each with the reason."""

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dejalog.indexer import kernel
-from dejalog.indexer.store.compacted import CodedBlock, CodedVectors
+from dejalog.indexer.store.compacted import CodedBlock, CodedVectors, rows_of_ranges
 from dejalog.indexer.store.layout import DamagedValueError
 from dejalog.indexer.store.view import FreshVectors
 
@@ -239,9 +239,7 @@ class _CodedScorer:
         """The few patterns' rows are copied: all of a block's offsets would take longer."""
         assert block.originals is not None
         starts = block.rows.offsets[numbers].astype(np.int64)
-        lengths = block.rows.offsets[numbers + 1] - starts
-        offsets = np.concatenate([[0], np.cumsum(lengths)])
-        rows = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], lengths)
+        rows, offsets = rows_of_ranges(starts, block.rows.offsets[numbers + 1] - starts)
         codes, scales = block.originals.codes[rows], block.originals.scales[rows]
         with _checked():
             return kernel.maxsim(self._query, codes, scales, offsets)

@@ -10,12 +10,9 @@ from pathlib import Path
 from dejalog.indexer.catch_up import catch_up, lexical_folder
 from dejalog.indexer.errors import CorruptShardError
 from dejalog.indexer.lexical import LexicalIndex
-from dejalog.indexer.lexical_files import STAMP_NAME, segment_files
+from dejalog.indexer.lexical_files import copy_index
 from dejalog.indexer.store.manifest import sync_folder
 from dejalog.indexer.store.shard import Shard
-
-#: What tantivy replaces as a whole, beside its segments, which never change.
-_LIST_NAMES = ("meta.json", ".managed.json")
 
 
 def make_words(shard: Shard, after_step: Callable[[int], None]) -> None:
@@ -34,26 +31,13 @@ def copy_words(source: Shard, target: Shard) -> None:
     """
     folder = lexical_folder(target)
     try:
-        _copy(lexical_folder(source), folder)
+        copy_index(lexical_folder(source), folder, shutil.copyfile, copy_segment=_share)
         with LexicalIndex.open(folder) as index:
             is_sound = not index.damaged_files()
     except (CorruptShardError, OSError):
         is_sound = False
     if not is_sound:
         LexicalIndex.delete(folder)
-
-
-def _copy(source: Path, target: Path) -> None:
-    for part in sorted(path.parent for path in source.glob("*/meta.json")):
-        folder = target / part.name
-        folder.mkdir(parents=True)
-        for name in segment_files(part):
-            _share(part / name, folder / name)
-        for name in _LIST_NAMES:
-            if (part / name).exists():
-                shutil.copyfile(part / name, folder / name)
-    # Last, as where it is made: a folder without it counts as having no index.
-    shutil.copyfile(source / STAMP_NAME, target / STAMP_NAME)
 
 
 def _share(source: Path, target: Path) -> None:

@@ -86,6 +86,20 @@ class EventOrder:
     newest: NDArray[np.int64]
 
 
+def rows_of_ranges(
+    starts: NDArray[np.int64], lengths: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Returns the rows of ranges, one range after another, and where each begins among them.
+
+    starts int64[n], lengths int64[n]; rows int64[sum of lengths], offsets int64[n + 1].
+    """
+    offsets = np.zeros(len(lengths) + 1, np.int64)
+    np.cumsum(lengths, out=offsets[1:])
+    # Row r of the result is row r + (start of its range there and here).
+    rows = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], lengths)
+    return rows, offsets
+
+
 def order_events(columns: Columns, patterns: int) -> EventOrder:
     """Returns the events of each of `patterns` patterns; every pattern has one at least."""
     rows = np.flatnonzero(columns.kinds != DELETED_KIND)

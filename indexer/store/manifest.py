@@ -117,14 +117,18 @@ def _upgraded(old: _Version1) -> Manifest:
 
 def write_manifest(directory: Path, manifest: Manifest) -> None:
     """Replaces the manifest: after a crash the old or the new one is there, whole."""
-    path = directory / MANIFEST_NAME
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("wb") as file:
-        file.write(msgspec.json.format(msgspec.json.encode(manifest)) + b"\n")
+    write_json(directory / MANIFEST_NAME, manifest)
+
+
+def write_json(path: Path, value: object) -> None:
+    """Replaces a file as a whole, durably."""
+    draft = path.with_suffix(".tmp")
+    with draft.open("wb") as file:
+        file.write(msgspec.json.format(msgspec.json.encode(value)) + b"\n")
         file.flush()
         os.fsync(file.fileno())
-    temporary.replace(path)
-    sync_folder(directory)
+    draft.replace(path)
+    sync_folder(path.parent)
 
 
 @contextmanager
