@@ -75,11 +75,15 @@ class DocumentsView:
         return np.concatenate(pages)
 
     def _weighted(self, term: QueryTerm) -> Iterator[tantivy.Query]:
-        is_word = term.weight >= 1
-        if is_word:
+        if term.weight >= 1:
             yield self._term("words", term.text)
-        weight = FORM_WEIGHT if is_word else term.weight
-        yield tantivy.Query.boost_query(self._term("forms", term.text), weight)
+            yield tantivy.Query.boost_query(self._term("forms", term.text), FORM_WEIGHT)
+            return
+        # A plain word's forms have it as its own stem; any other word (the `00` of `A-00`, which
+        # is a part of `A00`) stands among the words only. Both together would count it twice.
+        fields = [self._term("words", term.text), self._term("forms", term.text)]
+        either = tantivy.Query.disjunction_max_query(fields)
+        yield tantivy.Query.boost_query(either, term.weight)
 
     def _either(self, term: str) -> tantivy.Query:
         fields = (self._term("words", term), self._term("forms", term))

@@ -90,6 +90,16 @@ def test_the_index_finds_what_a_scan_finds(batches: list[list[str]], queries: li
         assert index.verify() == []
 
 
+def test_a_code_finds_its_number_written_as_a_word_of_its_own() -> None:
+    """The part `00` of `A00` was looked up among forms only, but in `A-00` it is a word."""
+    with (
+        TemporaryDirectory() as folder,
+        LexicalIndex.open(Path(folder) / "lexical", writable=True) as index,
+    ):
+        index.append([(0, "A-00"), (1, "pump")], [], patterns_end=2, events_end=0)
+        assert index.rank_patterns(query_terms("A00"), limit=10).ids.tolist() == [0]
+
+
 def bm25(query: str, documents: list[list[str]]) -> list[float]:
     """Robertson's BM25 with k1 = 1.2 and b = 0.75, and the idf that cannot be negative."""
     average = sum(map(len, documents)) / len(documents)
