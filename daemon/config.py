@@ -18,6 +18,7 @@ from typing import Any, get_type_hints
 
 import msgspec
 
+from dejalog.daemon.kafka.settings import KafkaSettings, TopicRule
 from dejalog.daemon.pipeline import PipelineSettings
 from dejalog.daemon.server import ServerSettings
 from dejalog.indexer.append import ShardLimits
@@ -43,6 +44,8 @@ LEAST: Mapping[str, float] = {
     "data.disk_free_bytes_min": 0,
     "encoder.threads": 0,
     "ingest.flush_interval_s": 0.001,
+    "kafka.commit_interval_s": 0.05,
+    "kafka.fetch_bytes_max": 1024,
     "retain.age_max_s": 0,
     "retain.bytes_max": 0,
     "retain.disk_free_percent_min": 0,
@@ -64,6 +67,11 @@ MOST: Mapping[str, float] = {
     "compact.interval_s": _SECONDS_MAX,
     "decode.future_skew_s": _SECONDS_MAX,
     "ingest.flush_interval_s": _SECONDS_MAX,
+    "kafka.commit_interval_s": _SECONDS_MAX,
+    "kafka.fetch_bytes_max": _INT32_MAX,
+    "kafka.metadata_max_age_s": _SECONDS_MAX,
+    "kafka.request_timeout_s": _SECONDS_MAX,
+    "kafka.session_timeout_s": _SECONDS_MAX,
     "retain.age_max_s": _SECONDS_MAX,
     "retain.disk_free_percent_min": 99,
     "server.message_bytes_max": _INT32_MAX,
@@ -121,6 +129,7 @@ class Settings:
     data: DataSettings = field(default_factory=DataSettings)
     encoder: EncoderSettings = field(default_factory=EncoderSettings)
     sources: SourcesSettings = field(default_factory=SourcesSettings)
+    kafka: KafkaSettings = field(default_factory=KafkaSettings)
     decode: DecodeSettings = field(default_factory=DecodeSettings)
     ingest: PipelineSettings = field(default_factory=PipelineSettings)
     shard: ShardLimits = field(default_factory=ShardLimits)
@@ -229,6 +238,8 @@ def _expand(value: object, environment: Mapping[str, str], origin: str, key: str
     """Replaces `${NAME}` and `${NAME:-default}` in texts."""
     if isinstance(value, list):
         return [_expand(item, environment, origin, key) for item in value]
+    if isinstance(value, dict):
+        return {name: _expand(item, environment, origin, key) for name, item in value.items()}
     if not isinstance(value, str):
         return value
 
@@ -260,16 +271,40 @@ def _unknown(what: str, name: str, known: Mapping[str, object]) -> str:
 
 def _convert(item: Given, kind: Any) -> object:
     value = item.value
-    if item.is_text and kind == tuple[str, ...] and isinstance(value, str):
-        value = [part for part in value.split(os.pathsep) if part]
+    if item.is_text and isinstance(value, str):
+        value = _parse(item, value, kind)
     try:
         converted: object = msgspec.convert(value, kind, strict=not item.is_text)
     except msgspec.ValidationError as error:
         key = f"{item.section}.{item.key}"
         raise ConfigError(item.origin, key, f"{error}; given: {item.value!r}") from error
+    if kind == tuple[TopicRule, ...]:
+        _check_tables(item, value, TopicRule)
     if isinstance(converted, int | float) and not isinstance(converted, bool):
         _check_number(item, converted)
     return converted
+
+
+def _parse(item: Given, text: str, kind: Any) -> object:
+    """A list in one text: parts between colons (commas for servers), and tables as JSON."""
+    if kind == tuple[str, ...]:
+        separator = "," if item.key == "bootstrap_servers" else os.pathsep
+        return [part.strip() for part in text.split(separator) if part.strip()]
+    if kind == tuple[TopicRule, ...]:
+        try:
+            return msgspec.json.decode(text)
+        except msgspec.DecodeError as error:
+            reason = f'is not JSON: {error}; write [{{"name": "logs"}}]'
+            raise ConfigError(item.origin, f"{item.section}.{item.key}", reason) from error
+    return text
+
+
+def _check_tables(item: Given, tables: Any, kind: Any) -> None:
+    """An unknown key in a table is an error, as anywhere else."""
+    known = [each.name for each in fields(kind)]
+    for name in (name for table in tables for name in table if name not in known):
+        key = f"{item.section}.{item.key}"
+        raise ConfigError(item.origin, key, _unknown("key", name, dict.fromkeys(known)))
 
 
 def _check_number(item: Given, number: float) -> None:
@@ -290,4 +325,13 @@ def to_toml(value: object) -> str:
         return repr(value)
     if isinstance(value, tuple):
         return "[" + ", ".join(to_toml(item) for item in value) + "]"
+    if isinstance(value, TopicRule):
+        value = {item.name: getattr(value, item.name) for item in fields(value)}
+    if isinstance(value, Mapping):
+        pairs = [f"{_toml_key(name)} = {to_toml(item)}" for name, item in value.items() if item]
+        return "{" + ", ".join(pairs) + "}"
     return msgspec.json.encode(str(value)).decode()  # TOML's basic strings are JSON's.
+
+
+def _toml_key(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else to_toml(name)

@@ -51,6 +51,7 @@ class Totals:
     dead_letters: int = 0
     new_patterns: int = 0
     skipped_records: int = 0
+    void_records: int = 0
 
 
 @dataclass(slots=True)
@@ -62,6 +63,7 @@ class _Pending:
     positions: dict[tuple[str, str], Position] = field(default_factory=dict)
     records: int = 0
     skipped: int = 0
+    void: int = 0
     size_bytes: int = 0
     started_s: float = 0.0
 
@@ -157,6 +159,9 @@ class Pipeline:
             return
         self._offsets[key] = record.next_offset
         pending.positions[key] = Position(*key, record.next_offset, record.state)
+        if record.is_void:
+            pending.void += 1
+            return
         decoded = self._decoder.decode(record)
         for event in decoded.events:
             pending.events.append(PreparedEvent(event, mask_pattern(event.text)[0]))
@@ -222,6 +227,7 @@ class Pipeline:
             dead_letters=before.dead_letters + appended.dead_letters,
             new_patterns=before.new_patterns + appended.new_patterns,
             skipped_records=before.skipped_records + pending.skipped,
+            void_records=before.void_records + pending.void,
         )
         if self._on_commit is not None:
             self._on_commit(self.totals)

@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dejalog.daemon.config import Settings
@@ -23,35 +24,74 @@ from dejalog.daemon.engine import (
     open_decoder,
     open_writable,
 )
+from dejalog.daemon.kafka.peers import peer_positions
+from dejalog.daemon.kafka.source import KafkaSource
 from dejalog.daemon.lexical_worker import LexicalWorker
 from dejalog.daemon.pipeline import Pipeline, Totals
-from dejalog.daemon.schedule import Scheduler
+from dejalog.daemon.schedule import Scheduler, print_line
 from dejalog.daemon.server import Server
 from dejalog.daemon.sources.files import FileSource
 from dejalog.daemon.sources.push import PushSource
 from dejalog.daemon.sources.source import Skipped, Source
+from dejalog.indexer.errors import ConfigError
 from dejalog.indexer.search import Searcher
 from dejalog.indexer.status import IndexStatus
 
+#: What the daemon can take events from.
+SOURCES = ("push", "files", "kafka")
 
-def run_daemon(settings: Settings, *, on_ready: Callable[[Server], None] | None = None) -> None:
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Which parts run; `sources` are names of SOURCES, and empty means all that are configured.
+
+    Without `is_searched` it is the worker alone: it takes events and stores them.
+    """
+
+    sources: frozenset[str] = frozenset()
+    is_searched: bool = True
+
+    def has(self, source: str) -> bool:
+        """Whether a source was asked for, or none in particular was."""
+        return not self.sources or source in self.sources
+
+
+def run_daemon(
+    settings: Settings,
+    parts: Parts = Parts(),
+    *,
+    on_ready: Callable[[Server], None] | None = None,
+) -> None:
     """Serves until SIGINT or SIGTERM; raises what ended it otherwise."""
+    check_sources(settings, parts)
     with open_writable(settings) as index:
-        asyncio.run(_Daemon(settings, index).run(on_ready))
+        asyncio.run(_Daemon(settings, parts, index).run(on_ready))
+
+
+def check_sources(settings: Settings, parts: Parts) -> None:
+    """Raises ConfigError where a source that was asked for is not configured."""
+    kafka = settings.kafka
+    if "kafka" in parts.sources and not kafka.bootstrap_servers:
+        raise ConfigError("kafka", "bootstrap_servers", "must be set to read from Kafka")
+    if kafka.bootstrap_servers and parts.has("kafka") and not kafka.topics:
+        raise ConfigError("kafka", "topics", "must name a topic, or give a pattern, to be read")
+    if "files" in parts.sources and not settings.sources.files:
+        raise ConfigError("sources", "files", "must be set to follow files")
 
 
 class _Daemon:
-    def __init__(self, settings: Settings, index: WritableIndex) -> None:
+    def __init__(self, settings: Settings, parts: Parts, index: WritableIndex) -> None:
         self._settings = settings
+        self._parts = parts
         self._index = index
         self._searcher = Searcher(index.directory, index.encoder)
         self._lexical = LexicalWorker(index.directory, self._fail)
         self._scheduler = Scheduler(settings, index, self._lexical, on_failure=self._fail)
-        self._push = PushSource()
-        self._files = _file_source(settings)
-        sources: list[Source] = [self._push]
-        if self._files is not None:
-            sources.append(self._files)
+        self._push = PushSource() if parts.has("push") else None
+        self._files = _file_source(settings) if parts.has("files") else None
+        self._kafka = _kafka_source(settings) if parts.has("kafka") else None
+        given: tuple[Source | None, ...] = (self._push, self._files, self._kafka)
+        sources = [source for source in given if source is not None]
         self._sources = sources
         self._stored = [0] * len(sources)
         self._pipelines = [self._pipeline(number) for number in range(len(sources))]
@@ -67,7 +107,7 @@ class _Daemon:
             self._loop.add_signal_handler(number, self._is_over.set)
         server = Server(
             self._settings.server,
-            searcher=self._searcher,
+            searcher=self._searcher if self._parts.is_searched else None,
             push_source=self._push,
             status=self._status,
             on_fault=self._fail,
@@ -98,7 +138,7 @@ class _Daemon:
             self._index.appender,
             settings=self._settings.ingest,
             on_commit=lambda totals: self._committed(number, totals),
-            on_dead_letters=self._push.observe if self._sources[number] is self._push else None,
+            on_dead_letters=self._push.observe if self._push is self._sources[number] else None,
             gate=disk_gate(self._settings, is_fatal=False),
         )
 
@@ -106,7 +146,8 @@ class _Daemon:
         try:
             pipeline.run()
         except BaseException as error:
-            self._push.fail(str(error))
+            if self._push is not None:
+                self._push.fail(str(error))
             self._fail(error)
 
     def _committed(self, number: int, totals: Totals) -> None:
@@ -141,7 +182,8 @@ class _Daemon:
         self._searcher.close()
 
     def _status(self) -> IndexStatus:
-        return index_status(self._index.directory, self._lexical, self._rate.rate())
+        status = index_status(self._index.directory, self._lexical, self._rate.rate())
+        return status if self._kafka is None else replace(status, partitions=self._kafka.lags())
 
 
 def _file_source(settings: Settings) -> FileSource | None:
@@ -151,4 +193,14 @@ def _file_source(settings: Settings) -> FileSource | None:
         [Path(path).expanduser() for path in settings.sources.files],
         follow=True,
         record_bytes_max=settings.decode.record_bytes_max,
+    )
+
+
+def _kafka_source(settings: Settings) -> KafkaSource | None:
+    if not settings.kafka.bootstrap_servers:
+        return None
+    return KafkaSource(
+        settings.kafka,
+        say=print_line,
+        peer_positions=lambda: peer_positions(settings.kafka.peers),
     )

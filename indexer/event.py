@@ -49,8 +49,10 @@ class Record:
     """One unit read from a source, not yet decoded.
 
     The record starts at `offset`; reading resumes at `next_offset` once it is stored. `encoding`
-    is "auto" or a name that `decode` knows. `size_bytes` is the full length where `data` had to
-    be cut; `fault` is then set, and the record becomes a dead letter with that reason.
+    is "auto" or a name that `decode` knows; `kind` overrules what the record says of itself.
+    `size_bytes` is the full length where `data` had to be cut; `fault` is then set, and the record
+    becomes a dead letter with that reason (and `fault_detail`, a sentence). A void record has
+    nothing to index, but its position counts: a tombstone of a compacted Kafka topic.
     """
 
     source: str
@@ -65,6 +67,10 @@ class Record:
     state: str = ""
     size_bytes: int = -1
     fault: str = ""
+    fault_detail: str = ""
+    kind: Kind | None = None
+    key: bytes | None = None
+    is_void: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +100,8 @@ class DeadLetter:
     """A record, or a part of one, that could not become an event.
 
     `reason` is a short stable word (`not-utf8`, `oversized`, `bad-json` ...), `detail` a sentence.
-    `data` holds the first bytes of what was refused and `size_bytes` its full length.
+    `data` holds the first bytes of what was refused and `size_bytes` its full length. `key` and
+    `headers` are the record's, as far as its source has them.
     """
 
     reason: str
@@ -106,6 +113,8 @@ class DeadLetter:
     partition: str
     offset: int
     sub: int = 0
+    key: bytes | None = None
+    headers: tuple[tuple[str, bytes], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

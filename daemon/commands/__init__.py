@@ -20,6 +20,7 @@ from dejalog.daemon.commands import (
     shards,
     status,
     verify,
+    worker,
 )
 
 
@@ -43,6 +44,7 @@ COMMANDS: tuple[Command, ...] = (
     search,
     status,
     run,
+    worker,
     shards,
     compact,
     delete,

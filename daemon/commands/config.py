@@ -49,12 +49,17 @@ def _check(settings: config.Settings) -> None:
         raise ConfigError("encoder", "bundle", f"{bundle} is not a folder")
 
 
+def _shown(key: str, value: object) -> object:
+    """What a setting looks like to whoever reads over a shoulder, or a pasted report."""
+    return "(set, not shown)" if key.endswith("password") and value else value
+
+
 def _show(loaded: config.Loaded, *, with_origin: bool) -> None:
     section_before = ""
     for section, key in config.all_keys():
         if section != section_before:
             sys.stdout.write(f"{'' if not section_before else chr(10)}[{section}]\n")
             section_before = section
-        value = config.to_toml(getattr(getattr(loaded.settings, section), key))
+        value = config.to_toml(_shown(key, getattr(getattr(loaded.settings, section), key)))
         origin = f"  # {loaded.origins[f'{section}.{key}']}" if with_origin else ""
         sys.stdout.write(f"{key} = {value}{origin}\n")

@@ -5,23 +5,40 @@ from __future__ import annotations
 import argparse
 import sys
 
+from dejalog.daemon.config import Settings
 from dejalog.daemon.engine import data_path
 from dejalog.daemon.flags import load_settings
-from dejalog.daemon.runner import run_daemon
+from dejalog.daemon.runner import SOURCES, Parts, run_daemon
 from dejalog.daemon.server import Server
 
 NAME = "run"
-HELP = "run the daemon: follow files, take events over gRPC and OTLP, answer searches"
+HELP = "run the daemon: take events from files, Kafka, gRPC and OTLP, and answer searches"
 EXAMPLE = "dejalog run --config /etc/dejalog/dejalog.toml"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command has no flags of its own; everything is in the configuration."""
+    """Adds the command's own flags; everything else is in the configuration."""
+    add_source_flag(parser)
+
+
+def add_source_flag(parser: argparse.ArgumentParser) -> None:
+    """Adds the flag that chooses among the sources that are configured."""
+    parser.add_argument(
+        "--source",
+        action="append",
+        default=[],
+        choices=SOURCES,
+        help="take events from this source only; may be repeated (default: all configured)",
+    )
 
 
 def run(parsed: argparse.Namespace) -> int:
     """Serves until SIGINT or SIGTERM."""
-    settings = load_settings(parsed).settings
+    return serve(load_settings(parsed).settings, Parts(frozenset(parsed.source)))
+
+
+def serve(settings: Settings, parts: Parts) -> int:
+    """Runs these parts of the daemon, and says when they are ready."""
 
     def ready(server: Server) -> None:
         addresses = [f"gRPC on {server.address}"] if server.address else []
@@ -31,5 +48,5 @@ def run(parsed: argparse.Namespace) -> int:
         sys.stderr.write(f"dejalog: ready, {listening}, data in {data_path(settings)}\n")
         sys.stderr.flush()
 
-    run_daemon(settings, on_ready=ready)
+    run_daemon(settings, parts, on_ready=ready)
     return 0

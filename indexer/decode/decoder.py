@@ -55,7 +55,8 @@ class Decoder:
         data = record.data
         size = record.size_bytes if record.size_bytes >= 0 else len(data)
         if record.fault:
-            return [Refusal(record.fault, f"the source reported: {record.fault}", data, size)]
+            detail = record.fault_detail or f"the source reported: {record.fault}"
+            return [Refusal(record.fault, detail, data, size)]
         if max(size, len(data)) > self._settings.record_bytes_max:
             detail = f"{size} bytes, the bound is {self._settings.record_bytes_max}"
             return [Refusal("oversized", detail, data, size)]

@@ -76,7 +76,7 @@ class Finisher:
             fields.merge(record.labels)
             labels, attributes = fields.labels(), fields.attributes()
         return Event(
-            draft.kind,
+            record.kind or draft.kind,
             time_ns,
             origin,
             draft.text,
@@ -100,6 +100,8 @@ class Finisher:
             partition=record.partition,
             offset=record.offset,
             sub=sub,
+            key=record.key,
+            headers=record.headers,
         )
 
     def _plain(self, record_labels: Labels, severity: str) -> tuple[Labels, Labels]:

@@ -1,0 +1,208 @@
+"""Which records are taken: per assigned partition the next offset, and an epoch over all of them.
+
+Pure state, used on one thread. The epoch changes whenever what was fetched before may no longer be
+what comes next: partitions taken away, or positions sought. A fetch that began in another epoch is
+dropped whole, and the seek that follows every such change has it fetched again.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import NamedTuple, Protocol
+
+from dejalog.daemon.kafka.inbox import Key
+from dejalog.daemon.kafka.rules import TopicRules, source_of
+from dejalog.daemon.kafka.starts import Start
+from dejalog.indexer.errors import SourceError
+from dejalog.indexer.event import Record
+
+#: The reason of a dead letter that stands for records which the broker deleted before they were
+#: read.
+GAP = "gap"
+#: A producer's clock may be wrong in either direction; a day ahead is as far as zones reach.
+_AHEAD_NS_MAX = 86_400 * 10**9
+
+
+class TopicPartition(NamedTuple):
+    """Equal to the tuples of the same meaning in Faust and aiokafka."""
+
+    topic: str
+    partition: int
+
+    @property
+    def key(self) -> Key:
+        """The partition as records and positions name it."""
+        return source_of(self.topic), str(self.partition)
+
+
+class Fetched(Protocol):
+    """What is used of a consumer's record."""
+
+    @property
+    def offset(self) -> int: ...  # noqa: D102
+    @property
+    def key(self) -> bytes | None: ...  # noqa: D102
+    @property
+    def value(self) -> bytes | None: ...  # noqa: D102
+    @property
+    def headers(self) -> Sequence[tuple[str, bytes]]: ...  # noqa: D102
+    @property
+    def timestamp(self) -> int | None: ...  # noqa: D102
+
+
+class Tracking:
+    """The partitions of the present assignment, and what is expected of each.
+
+    `lost` tells how many records of each partition retention has taken so far.
+    """
+
+    def __init__(self, rules: TopicRules, lost: Mapping[Key, int]) -> None:
+        self._rules = rules
+        self._lost = dict(lost)
+        self._expected: dict[TopicPartition, int] = {}
+        self.epoch = 0
+
+    def revoke(self) -> None:
+        """Ends an epoch: nothing is expected until `begin`."""
+        self.epoch += 1
+        self._expected = {}
+
+    def begin(self, starts: Mapping[TopicPartition, Start]) -> list[Record]:
+        """Begins an epoch at the starts; returns the gaps before them, as records.
+
+        Raises SourceError for a start with a fault.
+        """
+        self.revoke()
+        gaps: list[Record] = []
+        for partition, start in starts.items():
+            if start.fault:
+                raise SourceError(_made_anew(partition, start.fault))
+            if start.offset > start.expected:
+                gaps.append(self._gap(partition, start.expected, start.offset))
+            self._expected[partition] = start.offset
+        return gaps
+
+    def next_offsets(self) -> dict[TopicPartition, int]:
+        """What is expected of each partition."""
+        return dict(self._expected)
+
+    def lost(self) -> dict[Key, int]:
+        """Records lost to retention, by partition."""
+        return dict(self._lost)
+
+    def jumped(self, fetched: Mapping[TopicPartition, Sequence[Fetched]]) -> list[TopicPartition]:
+        """The partitions whose first record is not the one expected.
+
+        Compaction and the markers of transactions leave holes, too: the log's beginning tells.
+        """
+        expected = self._expected
+        return [p for p, records in fetched.items() if records[0].offset > expected.get(p, 0)]
+
+    def accept(
+        self,
+        fetched: Mapping[TopicPartition, Sequence[Fetched]],
+        beginnings: Mapping[TopicPartition, int],
+        now_ns: int,
+    ) -> list[Record]:
+        """Returns the records of a fetch, with a gap before them where the log begins later.
+
+        Raises SourceError where a log goes back, or where nobody has sought a position.
+        """
+        taken: list[Record] = []
+        for partition, records in fetched.items():
+            expected = self._expected.get(partition)
+            if expected is None:
+                raise SourceError(
+                    f"kafka: {partition.topic}/{partition.partition}: the broker did not say in "
+                    "time where its log begins and ends; start again"
+                )
+            first = records[0].offset
+            if first < expected:
+                fault = f"this index is at {expected}, but the log goes on at {first}"
+                raise SourceError(_made_anew(partition, fault))
+            beginning = beginnings.get(partition, 0)
+            if beginning > expected:
+                taken.append(self._gap(partition, expected, min(beginning, first)))
+            taken += [self._record(partition, record, now_ns) for record in records]
+            self._expected[partition] = records[-1].offset + 1
+        return taken
+
+    def skip_to(self, positions: Mapping[TopicPartition, int]) -> list[Record]:
+        """Returns void records up to positions that the consumer has passed without a record.
+
+        Those are the markers of transactions at the end of a log.
+        """
+        voids: list[Record] = []
+        for partition, position in positions.items():
+            expected = self._expected.get(partition, position)
+            if position > expected:
+                voids.append(self._between(partition, expected, position, is_void=True))
+                self._expected[partition] = position
+        return voids
+
+    def _record(self, partition: TopicPartition, record: Fetched, now_ns: int) -> Record:
+        made = self._rules.record(
+            topic=partition.topic,
+            partition=partition.partition,
+            offset=record.offset,
+            key=record.key,
+            value=record.value,
+            headers=record.headers,
+            received_at_ns=_received_at_ns(record.timestamp, now_ns),
+        )
+        state = self._state(partition)
+        return replace(made, state=state) if state else made
+
+    def _gap(self, partition: TopicPartition, expected: int, beginning: int) -> Record:
+        count = beginning - expected
+        self._lost[partition.key] = self._lost.get(partition.key, 0) + count
+        detail = (
+            f"the broker's retention deleted {count} records, offsets {expected} to "
+            f"{beginning - 1} of {partition.topic}/{partition.partition}, before they were read"
+        )
+        return self._between(partition, expected, beginning, fault=GAP, fault_detail=detail)
+
+    def _between(
+        self, partition: TopicPartition, offset: int, next_offset: int, **rest: object
+    ) -> Record:
+        source, number = partition.key
+        return Record(
+            source=source,
+            partition=number,
+            offset=offset,
+            next_offset=next_offset,
+            data=b"",
+            received_at_ns=time.time_ns(),
+            state=self._state(partition),
+            **rest,  # type: ignore[arg-type]
+        )
+
+    def _state(self, partition: TopicPartition) -> str:
+        lost = self._lost.get(partition.key, 0)
+        return json.dumps({"lost": lost}) if lost else ""
+
+
+def lost_of(state: str) -> int:
+    """Returns how many lost records a position's state counts."""
+    if not state:
+        return 0
+    return int(json.loads(state).get("lost", 0))
+
+
+def _received_at_ns(timestamp_ms: int | None, now_ns: int) -> int:
+    """Kafka's time of a record, unless it has none or it cannot be right."""
+    if timestamp_ms is None or timestamp_ms <= 0:
+        return now_ns
+    time_ns = timestamp_ms * 1_000_000
+    return time_ns if time_ns <= now_ns + _AHEAD_NS_MAX else now_ns
+
+
+def _made_anew(partition: TopicPartition, fault: str) -> str:
+    return (
+        f"kafka: {partition.topic}/{partition.partition}: {fault}: the topic was made anew, or "
+        "the broker lost its data. Nothing is read until a person decides: 'dejalog kafka reset "
+        f"{partition.topic}' forgets the position, so that the topic is read from its beginning"
+    )
