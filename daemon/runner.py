@@ -19,6 +19,7 @@ from dejalog.daemon.config import Settings
 from dejalog.daemon.engine import (
     RateMeter,
     WritableIndex,
+    data_path,
     disk_gate,
     index_status,
     open_decoder,
@@ -75,6 +76,11 @@ def check_sources(settings: Settings, parts: Parts) -> None:
         raise ConfigError("kafka", "bootstrap_servers", "must be set to read from Kafka")
     if kafka.bootstrap_servers and parts.has("kafka") and not kafka.topics:
         raise ConfigError("kafka", "topics", "must name a topic, or give a pattern, to be read")
+    here = data_path(settings).resolve()
+    if any(Path(peer).expanduser().resolve() == here for peer in kafka.peers):
+        raise ConfigError(
+            "kafka", "peers", f"{here} is this worker's own directory; name the others"
+        )
     if "files" in parts.sources and not settings.sources.files:
         raise ConfigError("sources", "files", "must be set to follow files")
 

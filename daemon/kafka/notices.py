@@ -12,8 +12,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-#: Loggers of the libraries that talk to the broker.
-_LOGGERS = ("aiokafka", "faust", "mode", "kafka")
+#: Loggers of the libraries that talk to the broker, and from which level on they are heard. What
+#: mode and Faust warn of is their own housekeeping (a timer that was late).
+_LOGGERS = {
+    "aiokafka": logging.WARNING,
+    "kafka": logging.WARNING,
+    "faust": logging.ERROR,
+    "mode": logging.ERROR,
+}
 #: The same notice again after so long.
 _QUIET_S = 300.0
 #: Kinds of notices remembered; a library has some dozens.
@@ -48,16 +54,16 @@ def quiet_libraries(
 ) -> Iterator[None]:
     """Turns the libraries' warnings into notices while the block runs."""
     handler = _Notices(say, clock)
-    loggers = [logging.getLogger(name) for name in _LOGGERS]
-    before = [(logger.propagate, logger.level) for logger in loggers]
-    for logger in loggers:
+    loggers = {logging.getLogger(name): level for name, level in _LOGGERS.items()}
+    before = [(logger, logger.propagate, logger.level) for logger in loggers]
+    for logger, level in loggers.items():
         logger.addHandler(handler)
         logger.propagate = False
-        logger.setLevel(logging.WARNING)
+        logger.setLevel(level)
     try:
         yield
     finally:
-        for logger, (propagate, level) in zip(loggers, before, strict=True):
+        for logger, propagate, level in before:
             logger.removeHandler(handler)
-            logger.propagate, level_before = propagate, level
-            logger.setLevel(level_before)
+            logger.propagate = propagate
+            logger.setLevel(level)

@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+
+from dejalog.daemon.kafka.rules import TopicRules
+from dejalog.daemon.kafka.settings import TopicRule
+from dejalog.daemon.kafka.starts import Start
+from dejalog.daemon.kafka.tracking import GAP, TopicPartition, Tracking, lost_of
+from dejalog.indexer.errors import SourceError
+
+LOGS = TopicPartition("logs", 0)
+NOW_NS = 1_700_000_000 * 10**9
+
+
+@dataclass(frozen=True)
+class Given:
+    offset: int
+    value: bytes | None = b"text"
+    key: bytes | None = None
+    headers: tuple[tuple[str, bytes], ...] = ()
+    timestamp: int | None = None
+
+
+def tracking(at: int = 10, lost: int = 0) -> Tracking:
+    made = Tracking(TopicRules([TopicRule(name="logs")]), {LOGS.key: lost} if lost else {})
+    made.begin({LOGS: Start(at, at)})
+    return made
+
+
+def test_records_are_taken_and_the_next_one_is_expected() -> None:
+    made = tracking()
+    taken = made.accept({LOGS: [Given(10), Given(11)]}, {}, NOW_NS)
+    assert [(r.offset, r.next_offset, r.data) for r in taken] == [
+        (10, 11, b"text"),
+        (11, 12, b"text"),
+    ]
+    assert made.next_offsets() == {LOGS: 12}
+
+
+def test_holes_of_compaction_and_of_transactions_are_no_gaps() -> None:
+    made = tracking()
+    assert made.jumped({LOGS: [Given(15), Given(19)]}) == [LOGS]
+    taken = made.accept({LOGS: [Given(15), Given(19)]}, {LOGS: 0}, NOW_NS)
+    assert [r.offset for r in taken] == [15, 19]
+    assert not any(r.fault for r in taken)
+
+
+def test_what_retention_took_while_the_worker_ran_is_recorded_and_counted() -> None:
+    made = tracking(lost=3)
+    gap, record = made.accept({LOGS: [Given(50)]}, {LOGS: 45}, NOW_NS)
+    assert (gap.fault, gap.offset, gap.next_offset) == (GAP, 10, 45)
+    assert "35 records" in gap.fault_detail
+    assert "10 to 44 of logs/0" in gap.fault_detail
+    assert (record.offset, record.fault) == (50, "")
+    assert made.lost() == {LOGS.key: 38}
+    assert lost_of(gap.state) == lost_of(record.state) == 38
+
+
+def test_what_retention_took_while_the_worker_was_down_is_recorded_at_the_start() -> None:
+    made = Tracking(TopicRules([]), {})
+    (gap,) = made.begin({LOGS: Start(10, 45)})
+    assert (gap.fault, gap.offset, gap.next_offset, lost_of(gap.state)) == (GAP, 10, 45, 35)
+    assert made.next_offsets() == {LOGS: 45}
+
+
+def test_a_log_that_goes_back_ends_the_run() -> None:
+    with pytest.raises(SourceError, match="dejalog kafka reset logs"):
+        tracking().accept({LOGS: [Given(0)]}, {}, NOW_NS)
+
+
+def test_a_start_with_a_fault_ends_the_run() -> None:
+    with pytest.raises(SourceError, match="the log ends at 4"):
+        tracking().begin({LOGS: Start(10, 10, "this index is at 10, but the log ends at 4")})
+
+
+def test_nothing_is_taken_before_a_position_was_sought() -> None:
+    made = tracking()
+    made.revoke()
+    with pytest.raises(SourceError, match="logs/0"):
+        made.accept({LOGS: [Given(10)]}, {}, NOW_NS)
+
+
+def test_every_change_of_what_comes_next_is_another_epoch() -> None:
+    made = tracking()
+    seen = {made.epoch}
+    made.revoke()
+    seen.add(made.epoch)
+    made.begin({LOGS: Start(10, 10)})
+    seen.add(made.epoch)
+    assert len(seen) == 3
+    epoch = made.epoch
+    made.accept({LOGS: [Given(10)]}, {}, NOW_NS)
+    assert made.epoch == epoch
+
+
+def test_markers_at_the_end_of_a_log_are_passed_by_once() -> None:
+    made = tracking()
+    (void,) = made.skip_to({LOGS: 12})
+    assert (void.offset, void.next_offset, void.is_void) == (10, 12, True)
+    assert made.skip_to({LOGS: 12}) == []
+    assert made.skip_to({TopicPartition("logs", 1): 99}) == []
+    assert made.skip_to({LOGS: 3}) == []
+
+
+@pytest.mark.parametrize(
+    ("timestamp_ms", "expected_ns"),
+    [
+        (1_600_000_000_000, 1_600_000_000 * 10**9),
+        (None, NOW_NS),
+        (-1, NOW_NS),
+        (NOW_NS // 10**6 + 90_000_000, NOW_NS),
+        (NOW_NS // 10**6 + 3_000, NOW_NS + 3 * 10**9),
+    ],
+)
+def test_the_brokers_time_is_taken_unless_it_cannot_be_right(
+    timestamp_ms: int | None, expected_ns: int
+) -> None:
+    (record,) = tracking().accept({LOGS: [Given(10, timestamp=timestamp_ms)]}, {}, NOW_NS)
+    assert record.received_at_ns == expected_ns
+
+
+def test_lost_records_are_counted_in_the_position() -> None:
+    assert lost_of("") == 0
+    assert lost_of('{"lost":7}') == 7
