@@ -27,42 +27,32 @@ import faust
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from aiokafka.errors import (
     GroupAuthorizationFailedError,
-    KafkaConnectionError,
     KafkaError,
     TopicAuthorizationFailedError,
 )
 from faust.app.base import BootStrategy
+from faust.transport.consumer import Fetcher
 from faust.transport.drivers import aiokafka as driver
+from mode import Service
 
-from dejalog.daemon.kafka.connection import security_arguments
-from dejalog.daemon.kafka.settings import KafkaSettings
+from dejalog.daemon.kafka.client import new_consumer, pause, positions, wait_for_broker
 from dejalog.daemon.kafka.source import KafkaSource
 from dejalog.daemon.kafka.starts import Known
-from dejalog.daemon.kafka.tracking import TopicPartition
+from dejalog.daemon.kafka.tracking import Fetch, OutOfStepError, TopicPartition
 from dejalog.indexer.errors import SourceError
 
-#: Between two looks at a broker that is not there, and at an app that runs.
-_WATCH_S = 1.0
-#: Kafka throws a member out that has not polled for so long; ours waits for a full disk as long
-#: as it takes, and its heartbeats tell that it is alive.
-_POLL_INTERVAL_MS = 24 * 3600 * 1000
 #: How long the coordinator waits for members that give up partitions (Faust's default) ...
 _REBALANCE_TIMEOUT_S = 60.0
 #: ... and within it, for what was handed out to be stored, and for a last commit.
 _DRAIN_S = 40.0
 _COMMIT_S = 5.0
 _STOP_S = 15.0
-#: A fetch waits so long for data at the broker; what arrives meanwhile is answered at once.
-_FETCH_WAIT_MS = 500
-#: All partitions together; each has `fetch_bytes_max`.
-_FETCH_BYTES_MAX = 16 << 20
-
 T = TypeVar("T")
 
 
 async def run_worker(source: KafkaSource) -> None:
     """Consumes until the source is closing; raises what ended it otherwise."""
-    if not await _wait_for_broker(source):
+    if not await wait_for_broker(source):
         return
     with tempfile.TemporaryDirectory(prefix="dejalog-faust-") as folder:
         app = _App(source, folder)
@@ -73,37 +63,6 @@ async def run_worker(source: KafkaSource) -> None:
         finally:
             with suppress(TimeoutError):
                 await asyncio.wait_for(app.stop(), _STOP_S)
-
-
-async def _wait_for_broker(source: KafkaSource) -> bool:
-    """Tries until a broker answers; returns False if the source is closing before.
-
-    A broker that answers and refuses (a wrong password) is a fault, and raised.
-    """
-    settings = source.settings
-    servers = ", ".join(settings.bootstrap_servers)
-    has_waited = False
-    while not source.is_closing:
-        client = aiokafka.AIOKafkaClient(
-            bootstrap_servers=list(settings.bootstrap_servers),
-            client_id="dejalog",
-            request_timeout_ms=int(settings.request_timeout_s * 1000),
-            **security_arguments(settings),
-        )
-        try:
-            await client.bootstrap()
-        except KafkaConnectionError as error:
-            if not has_waited:
-                source.say(f"kafka: no broker at {servers} yet ({error}); waiting for it")
-            has_waited = True
-        else:
-            if has_waited:
-                source.say(f"kafka: the broker at {servers} is there")
-            return True
-        finally:
-            await client.close()
-        await _pause(source)
-    return False
 
 
 async def _watch(app: _App, source: KafkaSource) -> None:
@@ -124,14 +83,7 @@ async def _watch(app: _App, source: KafkaSource) -> None:
                     "('dejalog kafka topics create' makes it)"
                 )
             missing = now_missing
-        await _pause(source)
-
-
-async def _pause(source: KafkaSource) -> None:
-    loop = asyncio.get_running_loop()
-    end = loop.time() + _WATCH_S
-    while loop.time() < end and not source.is_closing:
-        await source.wait_for_change()
+        await pause(source)
 
 
 class _Boot(BootStrategy):  # type: ignore[misc]
@@ -170,32 +122,9 @@ class _ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
     """Faust's thread around aiokafka's consumer, made by our settings."""
 
     def _create_worker_consumer(self, transport: _Transport) -> aiokafka.AIOKafkaConsumer:
-        settings: KafkaSettings = self.app.source.settings
-        session_ms = int(settings.session_timeout_s * 1000)
-        # Faust reads it for tables; round robin spreads topics of one partition, too.
+        # Faust reads it for tables, of which there are none.
         self._assignor = RoundRobinPartitionAssignor
-        return aiokafka.AIOKafkaConsumer(
-            bootstrap_servers=list(settings.bootstrap_servers),
-            client_id="dejalog",
-            group_id=settings.group,
-            group_instance_id=settings.instance or None,
-            partition_assignment_strategy=[RoundRobinPartitionAssignor],
-            enable_auto_commit=False,
-            # Only until our own seek, which follows every assignment.
-            auto_offset_reset="earliest",
-            isolation_level="read_committed",
-            max_poll_interval_ms=_POLL_INTERVAL_MS,
-            max_partition_fetch_bytes=settings.fetch_bytes_max,
-            fetch_max_bytes=max(_FETCH_BYTES_MAX, settings.fetch_bytes_max),
-            fetch_max_wait_ms=_FETCH_WAIT_MS,
-            request_timeout_ms=int(settings.request_timeout_s * 1000),
-            metadata_max_age_ms=int(settings.metadata_max_age_s * 1000),
-            session_timeout_ms=session_ms,
-            # Kafka's own advice: three heartbeats in a session.
-            heartbeat_interval_ms=session_ms // 3,
-            rebalance_timeout_ms=int(_REBALANCE_TIMEOUT_S * 1000),
-            **security_arguments(settings),
-        )
+        return new_consumer(self.app.source.settings, rebalance_timeout_s=_REBALANCE_TIMEOUT_S)
 
     async def subscribe(self, topics: Iterable[str]) -> None:
         """Subscribes to all topics of the settings, whatever Faust knows of."""
@@ -206,10 +135,18 @@ class _ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         )
 
     async def _fetch_records(self, consumer: Any, *arguments: Any, **options: Any) -> Any:
+        """Returns Fetch by partition, with the positions that prove nothing is missing between."""
         # Without this look a coordinator that has failed (no rights to the group, say) would leave
         # the consumer without partitions, in silence.
         consumer._coordinator.check_errors()
-        return await super()._fetch_records(consumer, *arguments, **options)
+        before = positions(consumer)
+        records = await super()._fetch_records(consumer, *arguments, **options)
+        after = positions(consumer)
+        return {
+            partition: Fetch(start, after.get(partition, start), records.get(partition, ()))
+            for partition, start in before.items()
+            if partition in records or after.get(partition, start) != start
+        }
 
 
 class _Consumer(driver.Consumer):  # type: ignore[misc]
@@ -229,60 +166,77 @@ class _Consumer(driver.Consumer):  # type: ignore[misc]
         try:
             while not (self.should_stop or fetcher.should_stop):
                 if await self._source.wait_for_room():
-                    await self._fetch()
+                    await self._fetch_unless_cancelled()
+        except asyncio.CancelledError:
+            # Only a stop cancels it: any other end of fetching would be silence.
+            if not self._source.is_closing:
+                self._source.fail(SourceError("kafka: fetching was cancelled; start again"))
+            raise
+        except BaseException as error:
+            self._source.fail(error)
+            raise
+
+    async def _fetch_unless_cancelled(self) -> None:
+        """A rebalance cancels a fetch that waits; Faust would take that for its own end."""
+        try:
+            await self._fetch()
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+
+    async def _fetch(self) -> None:
+        epoch = self._source.epoch
+        fetched, _ = await self._wait_next_records(timeout=1.0)
+        is_sound = not fetched or await self._begins_before(fetched)
+        if not fetched or epoch != self._source.epoch or not self.flow_active:
+            return
+        try:
+            self._source.take(fetched, is_sound=is_sound)
+        except OutOfStepError:
+            next_offsets = self._source.next_offsets()
+            known = await self._known(list(next_offsets), next_offsets)
+            if epoch == self._source.epoch:
+                await self.seek_wait(self._source.begin(known))
+
+    async def _begins_before(self, fetched: Mapping[TopicPartition, Fetch]) -> bool:
+        """Says whether no log has lost what a fetch lacks at its start: aiokafka would go on at the
+        log's new beginning without a word.
+        """
+        holes = [p for p, fetch in fetched.items() if fetch.begins_with_a_hole]
+        if not holes:
+            return True
+        beginnings = await self._on_thread(self._aiokafka().beginning_offsets(holes))
+        return all(beginnings[p] <= fetched[p].start for p in holes)
+
+    async def seek_to_committed(self) -> Mapping[Any, int]:
+        """Seeks to where reading goes on, after every assignment; Faust asks for nothing else."""
+        partitions = sorted(TopicPartition(*tp) for tp in self.assignment())
+        if not partitions:
+            return {}
+        try:
+            stored = await self._source.stored()
+            starts = self._source.begin(
+                await self._known(partitions, {p: stored.get(p.key) for p in partitions})
+            )
+            self._source.claim(starts)
+            await self.seek_wait(starts)
         except asyncio.CancelledError:
             raise
         except BaseException as error:
             self._source.fail(error)
             raise
-
-    async def _fetch(self) -> None:
-        epoch = self._source.epoch
-        records, _ = await self._wait_next_records(timeout=1.0)
-        if not records:
-            await self._pass_by(epoch)
-            return
-        fetched = {TopicPartition(*tp): given for tp, given in records.items()}
-        beginnings: Mapping[TopicPartition, int] = {}
-        if jumped := self._source.jumped(fetched):
-            beginnings = await self._beginnings(jumped)
-        if epoch == self._source.epoch and self.flow_active:
-            self._source.take(fetched, beginnings)
-
-    async def _pass_by(self, epoch: int) -> None:
-        """At the end of a log the consumer passes transactions' markers, which are no records."""
-        consumer = self._thread._consumer
-        assignment = None if consumer is None else consumer._subscription.subscription
-        if assignment is None or assignment.assignment is None or epoch != self._source.epoch:
-            return
-        states = {p: assignment.assignment.state_value(p) for p in self._partitions()}
-        positions = {
-            p: state.position
-            for p, state in states.items()
-            if state is not None and state.has_valid_position
-        }
-        self._source.pass_by(positions)
-
-    async def seek_to_committed(self) -> Mapping[Any, int]:
-        """Seeks to where reading goes on, after every assignment; Faust asks for nothing else."""
-        partitions = self._partitions()
-        if not partitions:
-            return {}
-        beginnings = await self._beginnings(partitions)
-        ends = await self._on_thread(self._aiokafka().end_offsets(partitions))
-        committed = {p: await self._on_thread(self._aiokafka().committed(p)) for p in partitions}
-        stored = await self._source.stored()
-        known = {
-            p: Known(stored.get(p.key), committed[p], beginnings[p], ends[p]) for p in partitions
-        }
-        try:
-            starts = self._source.begin(known)
-        except BaseException as error:
-            self._source.fail(error)
-            raise
-        await self.seek_wait(starts)
         self._committed = {}
         return starts
+
+    async def _known(
+        self, partitions: Sequence[TopicPartition], stored: Mapping[TopicPartition, int | None]
+    ) -> dict[TopicPartition, Known]:
+        consumer = self._aiokafka()
+        beginnings = await self._on_thread(consumer.beginning_offsets(partitions))
+        ends = await self._on_thread(consumer.end_offsets(partitions))
+        committed = {p: await self._on_thread(consumer.committed(p)) for p in partitions}
+        return {p: Known(stored[p], committed[p], beginnings[p], ends[p]) for p in partitions}
 
     async def on_partitions_revoked(self, revoked: set[Any]) -> None:
         """Gives partitions up once what was handed out of them is durable and committed."""
@@ -298,7 +252,7 @@ class _Consumer(driver.Consumer):  # type: ignore[misc]
 
     async def force_commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:
         """Commits what is durable; Faust's own accounting of messages takes no part."""
-        return await self._commit_durable(self._partitions())
+        return await self._commit_durable([TopicPartition(*tp) for tp in self.assignment()])
 
     async def _commit_durable(self, partitions: Sequence[TopicPartition]) -> bool:
         durable = self._source.durable(partitions)
@@ -329,30 +283,19 @@ class _Consumer(driver.Consumer):  # type: ignore[misc]
     def ends(self) -> dict[TopicPartition, int]:
         """How far the assigned partitions' logs reach, as of the last fetch of each."""
         consumer = self._thread._consumer
-        if consumer is None or not self._partitions():
-            return {}
-        ends = {p: consumer.last_stable_offset(p) for p in self._partitions()}
-        return {p: end for p, end in ends.items() if end is not None}
+        partitions = () if consumer is None else consumer.assignment()
+        ends = {TopicPartition(*tp): consumer.last_stable_offset(tp) for tp in partitions}
+        return {partition: end for partition, end in ends.items() if end is not None}
 
     def known_topics(self) -> set[str] | None:
         """The topics that the broker has, or None while that is not known."""
         consumer = self._thread._consumer
-        if consumer is None or not self._partitions_known(consumer):
+        if consumer is None or consumer._subscription.subscription is None:
             return None
         return set(consumer._client.cluster.topics(exclude_internal_topics=True))
 
-    def _partitions_known(self, consumer: aiokafka.AIOKafkaConsumer) -> bool:
-        return consumer._subscription.subscription is not None
-
-    def _partitions(self) -> list[TopicPartition]:
-        return sorted(TopicPartition(*tp) for tp in self.assignment())
-
     def _aiokafka(self) -> aiokafka.AIOKafkaConsumer:
         return self._thread._ensure_consumer()
-
-    async def _beginnings(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
-        found = await self._on_thread(self._aiokafka().beginning_offsets(partitions))
-        return {TopicPartition(*tp): offset for tp, offset in found.items()}
 
     async def _on_thread(self, call: Coroutine[Any, Any, T]) -> T:
         """Runs a coroutine of the consumer's on its thread."""
@@ -362,5 +305,17 @@ class _Consumer(driver.Consumer):  # type: ignore[misc]
         return await asyncio.wrap_future(future)
 
 
+class _Fetcher(Fetcher):  # type: ignore[misc]
+    """The service that fetches; Faust's takes a cancellation for a crash, and crashes over it."""
+
+    @Service.task  # type: ignore[untyped-decorator]
+    async def _fetcher(self) -> None:
+        try:
+            await self.app.consumer._drain_messages(self)
+        finally:
+            self.set_shutdown()
+
+
 class _Transport(driver.Transport):  # type: ignore[misc]
     Consumer = _Consumer
+    Fetcher = _Fetcher

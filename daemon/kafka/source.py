@@ -17,7 +17,7 @@ from dejalog.daemon.kafka.notices import quiet_libraries
 from dejalog.daemon.kafka.rules import TopicRules, topic_of
 from dejalog.daemon.kafka.settings import KafkaSettings
 from dejalog.daemon.kafka.starts import Known, plan_start
-from dejalog.daemon.kafka.tracking import Fetched, TopicPartition, Tracking, lost_of
+from dejalog.daemon.kafka.tracking import Fetch, OutOfStepError, TopicPartition, Tracking, lost_of
 from dejalog.daemon.sources.source import Positions, Progress
 from dejalog.indexer.errors import DejalogError, SourceError
 from dejalog.indexer.event import Position, Record
@@ -129,21 +129,18 @@ class KafkaSource:
         with suppress(TimeoutError):
             await asyncio.wait_for(woken.wait(), _TICK_S)
 
-    def jumped(self, fetched: Mapping[TopicPartition, Sequence[Fetched]]) -> list[TopicPartition]:
-        """The partitions of whose log the beginning has to be asked for."""
-        return self._tracking.jumped(fetched)
+    def take(self, fetched: Mapping[TopicPartition, Fetch], *, is_sound: bool) -> None:
+        """Hands a fetch to the pipeline, all or nothing; raises OutOfStepError.
 
-    def take(
-        self,
-        fetched: Mapping[TopicPartition, Sequence[Fetched]],
-        beginnings: Mapping[TopicPartition, int],
-    ) -> None:
-        """Hands a fetch to the pipeline; raises SourceError, see `Tracking.accept`."""
-        self._inbox.put(self._tracking.accept(fetched, beginnings, time.time_ns()))
+        It is not sound if a log begins after the fetch does; see also `Tracking.accept`.
+        """
+        if not is_sound:
+            raise OutOfStepError
+        self._inbox.put(self._tracking.accept(fetched, time.time_ns()))
 
-    def pass_by(self, positions: Mapping[TopicPartition, int]) -> None:
-        """Moves positions over what gives no records."""
-        self._inbox.put(self._tracking.skip_to(positions))
+    def next_offsets(self) -> dict[TopicPartition, int]:
+        """What is fetched next of each assigned partition, for a seek in the middle of things."""
+        return self._tracking.next_offsets()
 
     def revoke(self, partitions: Collection[TopicPartition]) -> None:
         """Drops what is queued: nothing is taken until `begin`."""
@@ -181,12 +178,15 @@ class KafkaSource:
             p: max(self._starts[p], stored.get(p.key, 0)) for p in partitions if p in self._starts
         }
 
+    def claim(self, starts: Mapping[TopicPartition, int]) -> None:
+        """Notes where an assignment begins: what is before is durable, or lost."""
+        self._starts = dict(starts)
+
     def begin(self, known: Mapping[TopicPartition, Known]) -> dict[TopicPartition, int]:
         """Begins at the planned starts and returns them; raises SourceError for a fault."""
         starts = {p: plan_start(each, self.settings.start) for p, each in known.items()}
         self._inbox.put(self._tracking.begin(starts))
-        self._starts = {partition: start.offset for partition, start in starts.items()}
-        return dict(self._starts)
+        return {partition: start.offset for partition, start in starts.items()}
 
     def show_lags(self, ends: Mapping[TopicPartition, int]) -> None:
         """Notes how far the logs of the assigned partitions reach."""

@@ -1,8 +1,14 @@
 """Which records are taken: per assigned partition the next offset, and an epoch over all of them.
 
-Pure state, used on one thread. The epoch changes whenever what was fetched before may no longer be
-what comes next: partitions taken away, or positions sought. A fetch that began in another epoch is
-dropped whole, and the seek that follows every such change has it fetched again.
+Pure state, used on one thread.
+
+1. The epoch changes whenever what was fetched before may no longer be what comes next: partitions
+   taken away, or positions sought. A fetch that began in another epoch is dropped whole, and the
+   seek that follows every such change has it fetched again.
+2. Within an epoch a fetch is taken only if it begins exactly where the one before it ended. A
+   hole between two fetches is a fetch whose answer went missing, or a log whose beginning has moved
+   on; both are answered by seeking again. A hole inside a fetch is compaction's, or the markers of
+   transactions, and means nothing; one at its start only if the log begins before it.
 """
 
 from __future__ import annotations
@@ -10,7 +16,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
 from dejalog.daemon.kafka.inbox import Key
@@ -38,7 +44,7 @@ class TopicPartition(NamedTuple):
         return source_of(self.topic), str(self.partition)
 
 
-class Fetched(Protocol):
+class ConsumerRecord(Protocol):
     """What is used of a consumer's record."""
 
     @property
@@ -51,6 +57,24 @@ class Fetched(Protocol):
     def headers(self) -> Sequence[tuple[str, bytes]]: ...  # noqa: D102
     @property
     def timestamp(self) -> int | None: ...  # noqa: D102
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """One partition's part of a fetch: all that the log has from `start` to `end`."""
+
+    start: int
+    end: int
+    records: Sequence[ConsumerRecord]
+
+    @property
+    def begins_with_a_hole(self) -> bool:
+        """Whether there is no record at its start: by compaction, a marker, or retention."""
+        return not self.records or self.records[0].offset > self.start
+
+
+class OutOfStepError(Exception):
+    """A fetch does not begin where the one before it ended: the position has to be sought again."""
 
 
 class Tracking:
@@ -73,6 +97,8 @@ class Tracking:
     def begin(self, starts: Mapping[TopicPartition, Start]) -> list[Record]:
         """Begins an epoch at the starts; returns the gaps before them, as records.
 
+        What is queued of a partition that is sought again stays: it ends at the start.
+
         Raises SourceError for a start with a fault.
         """
         self.revoke()
@@ -93,57 +119,23 @@ class Tracking:
         """Records lost to retention, by partition."""
         return dict(self._lost)
 
-    def jumped(self, fetched: Mapping[TopicPartition, Sequence[Fetched]]) -> list[TopicPartition]:
-        """The partitions whose first record is not the one expected.
+    def accept(self, fetched: Mapping[TopicPartition, Fetch], now_ns: int) -> list[Record]:
+        """Returns the records of a fetch, and a void one for what gives no records at its end.
 
-        Compaction and the markers of transactions leave holes, too: the log's beginning tells.
+        Raises OutOfStepError, and has then taken nothing.
         """
-        expected = self._expected
-        return [p for p, records in fetched.items() if records[0].offset > expected.get(p, 0)]
-
-    def accept(
-        self,
-        fetched: Mapping[TopicPartition, Sequence[Fetched]],
-        beginnings: Mapping[TopicPartition, int],
-        now_ns: int,
-    ) -> list[Record]:
-        """Returns the records of a fetch, with a gap before them where the log begins later.
-
-        Raises SourceError where a log goes back, or where nobody has sought a position.
-        """
+        if any(fetch.start != self._expected.get(p) for p, fetch in fetched.items()):
+            raise OutOfStepError
         taken: list[Record] = []
-        for partition, records in fetched.items():
-            expected = self._expected.get(partition)
-            if expected is None:
-                raise SourceError(
-                    f"kafka: {partition.topic}/{partition.partition}: the broker did not say in "
-                    "time where its log begins and ends; start again"
-                )
-            first = records[0].offset
-            if first < expected:
-                fault = f"this index is at {expected}, but the log goes on at {first}"
-                raise SourceError(_made_anew(partition, fault))
-            beginning = beginnings.get(partition, 0)
-            if beginning > expected:
-                taken.append(self._gap(partition, expected, min(beginning, first)))
-            taken += [self._record(partition, record, now_ns) for record in records]
-            self._expected[partition] = records[-1].offset + 1
+        for partition, fetch in fetched.items():
+            taken += [self._record(partition, record, now_ns) for record in fetch.records]
+            reached = fetch.records[-1].offset + 1 if fetch.records else fetch.start
+            if fetch.end > reached:
+                taken.append(self._between(partition, reached, fetch.end, is_void=True))
+            self._expected[partition] = max(reached, fetch.end)
         return taken
 
-    def skip_to(self, positions: Mapping[TopicPartition, int]) -> list[Record]:
-        """Returns void records up to positions that the consumer has passed without a record.
-
-        Those are the markers of transactions at the end of a log.
-        """
-        voids: list[Record] = []
-        for partition, position in positions.items():
-            expected = self._expected.get(partition, position)
-            if position > expected:
-                voids.append(self._between(partition, expected, position, is_void=True))
-                self._expected[partition] = position
-        return voids
-
-    def _record(self, partition: TopicPartition, record: Fetched, now_ns: int) -> Record:
+    def _record(self, partition: TopicPartition, record: ConsumerRecord, now_ns: int) -> Record:
         made = self._rules.record(
             topic=partition.topic,
             partition=partition.partition,

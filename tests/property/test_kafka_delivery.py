@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from dejalog.daemon.kafka.inbox import Inbox
 from dejalog.daemon.kafka.rules import TopicRules
 from dejalog.daemon.kafka.starts import Known, plan_start
-from dejalog.daemon.kafka.tracking import TopicPartition, Tracking
+from dejalog.daemon.kafka.tracking import Fetch, OutOfStepError, TopicPartition, Tracking
 from dejalog.indexer.event import Position, Record
 
 LOGS = TopicPartition("logs", 0)
@@ -38,7 +38,7 @@ class Worker:
     tracking: Tracking = field(default_factory=lambda: Tracking(TopicRules([]), {}))
     inbox: Inbox = field(default_factory=lambda: Inbox(1 << 20, on_change=lambda: None))
     fetch_position: int = -1
-    fetched: tuple[int, list[Given]] | None = None
+    fetched: tuple[int, Fetch] | None = None
     batch: list[Record] = field(default_factory=list)
     guard: int = 0
 
@@ -69,31 +69,50 @@ class Delivery(RuleBasedStateMachine):
     @rule()
     def assign(self) -> None:
         """A rebalance ends, and the consumer seeks."""
-        known = Known(self.stored, self.committed, self.beginning, self.end)
-        start = plan_start(known, "earliest")
-        assert not start.fault
-        self.worker.inbox.put(self.worker.tracking.begin({LOGS: start}))
-        self.worker.fetch_position = start.offset
+        self.begin(Known(self.stored, self.committed, self.beginning, self.end))
 
     @precondition(lambda self: self.worker.fetch_position >= 0 and self.worker.fetched is None)
     @rule(count=st.integers(1, 4))
     def fetch(self, count: int) -> None:
-        position = max(self.worker.fetch_position, self.beginning)
-        available = [offset for offset in self.log if offset >= position][:count]
-        if available:
-            given = [Given(offset) for offset in available]
-            self.worker.fetched = (self.worker.tracking.epoch, given)
-            self.worker.fetch_position = available[-1] + 1
+        """As aiokafka does: a position that is gone moves to the beginning without a word."""
+        start = self.worker.fetch_position
+        at = max(start, self.beginning)
+        given = [Given(offset) for offset in self.log if offset >= at][:count]
+        is_last = not given or given[-1].offset == self.log[-1]
+        end = self.end if is_last else given[-1].offset + 1
+        if end > start:
+            self.worker.fetched = (self.worker.tracking.epoch, Fetch(start, end, given))
+            self.worker.fetch_position = end
+
+    @precondition(lambda self: self.worker.fetched is not None)
+    @rule()
+    def lose_the_answer(self) -> None:
+        """A rebalance has cancelled whoever waited for it; the position has moved on."""
+        self.worker.fetched = None
 
     @precondition(lambda self: self.worker.fetched is not None)
     @rule()
     def answer(self) -> None:
         assert self.worker.fetched is not None
-        epoch, given = self.worker.fetched
+        epoch, fetch = self.worker.fetched
         self.worker.fetched = None
-        if epoch == self.worker.tracking.epoch:
-            taken = self.worker.tracking.accept({LOGS: given}, {LOGS: self.beginning}, 1)
-            self.worker.inbox.put(taken)
+        tracking = self.worker.tracking
+        if epoch != tracking.epoch:
+            return
+        is_sound = not fetch.begins_with_a_hole or self.beginning <= fetch.start
+        try:
+            if not is_sound:
+                raise OutOfStepError
+            self.worker.inbox.put(tracking.accept({LOGS: fetch}, 1))
+        except OutOfStepError:
+            stored = tracking.next_offsets()[LOGS]
+            self.begin(Known(stored, self.committed, self.beginning, self.end))
+
+    def begin(self, known: Known) -> None:
+        start = plan_start(known, "earliest")
+        assert not start.fault
+        self.worker.inbox.put(self.worker.tracking.begin({LOGS: start}))
+        self.worker.fetch_position = start.offset
 
     @rule(count=st.integers(1, 4))
     def hand_out(self, count: int) -> None:
@@ -107,7 +126,9 @@ class Delivery(RuleBasedStateMachine):
         for record in worker.batch:
             if record.offset < max(worker.guard, self.stored or 0):
                 continue
-            if record.fault:
+            if record.is_void:
+                pass
+            elif record.fault:
                 self.gone.append(range(record.offset, record.next_offset))
             else:
                 self.indexed.append(record.offset)
@@ -156,12 +177,8 @@ class Delivery(RuleBasedStateMachine):
         self.worker = Worker(guard=self.stored or 0)
         self.assign()
         while self.worker.fetch_position < self.end:
-            before = self.worker.fetch_position
             self.fetch(4)
-            if self.worker.fetched is None:
-                break
             self.answer()
-            assert self.worker.fetch_position > before
         self.hand_out(10_000)
         self.store()
         told = {offset for gap in self.gone for offset in gap}

@@ -7,7 +7,14 @@ import pytest
 from dejalog.daemon.kafka.rules import TopicRules
 from dejalog.daemon.kafka.settings import TopicRule
 from dejalog.daemon.kafka.starts import Start
-from dejalog.daemon.kafka.tracking import GAP, TopicPartition, Tracking, lost_of
+from dejalog.daemon.kafka.tracking import (
+    GAP,
+    Fetch,
+    OutOfStepError,
+    TopicPartition,
+    Tracking,
+    lost_of,
+)
 from dejalog.indexer.errors import SourceError
 
 LOGS = TopicPartition("logs", 0)
@@ -29,9 +36,14 @@ def tracking(at: int = 10, lost: int = 0) -> Tracking:
     return made
 
 
+def fetch(start: int, *records: Given, end: int | None = None) -> dict[TopicPartition, Fetch]:
+    reached = records[-1].offset + 1 if records else start
+    return {LOGS: Fetch(start, reached if end is None else end, records)}
+
+
 def test_records_are_taken_and_the_next_one_is_expected() -> None:
     made = tracking()
-    taken = made.accept({LOGS: [Given(10), Given(11)]}, {}, NOW_NS)
+    taken = made.accept(fetch(10, Given(10), Given(11)), NOW_NS)
     assert [(r.offset, r.next_offset, r.data) for r in taken] == [
         (10, 11, b"text"),
         (11, 12, b"text"),
@@ -40,46 +52,61 @@ def test_records_are_taken_and_the_next_one_is_expected() -> None:
 
 
 def test_holes_of_compaction_and_of_transactions_are_no_gaps() -> None:
-    made = tracking()
-    assert made.jumped({LOGS: [Given(15), Given(19)]}) == [LOGS]
-    taken = made.accept({LOGS: [Given(15), Given(19)]}, {LOGS: 0}, NOW_NS)
+    given = fetch(10, Given(15), Given(19))
+    assert given[LOGS].begins_with_a_hole
+    taken = tracking().accept(given, NOW_NS)
     assert [r.offset for r in taken] == [15, 19]
     assert not any(r.fault for r in taken)
 
 
-def test_what_retention_took_while_the_worker_ran_is_recorded_and_counted() -> None:
+def test_markers_at_the_end_of_a_fetch_are_passed_by() -> None:
+    made = tracking()
+    *_, void = made.accept(fetch(10, Given(10), end=13), NOW_NS)
+    assert (void.offset, void.next_offset, void.is_void) == (11, 13, True)
+    (void,) = made.accept(fetch(13, end=14), NOW_NS)
+    assert (void.offset, void.next_offset, void.is_void) == (13, 14, True)
+    assert made.next_offsets() == {LOGS: 14}
+
+
+@pytest.mark.parametrize("start", [9, 11])
+def test_a_fetch_that_does_not_begin_where_the_last_one_ended_is_not_taken(start: int) -> None:
+    made = tracking()
+    with pytest.raises(OutOfStepError):
+        made.accept(fetch(start, Given(start)), NOW_NS)
+    assert made.next_offsets() == {LOGS: 10}
+
+
+def test_of_a_fetch_with_one_partition_out_of_step_nothing_is_taken() -> None:
+    made = Tracking(TopicRules([]), {})
+    other = TopicPartition("logs", 1)
+    made.begin({LOGS: Start(10, 10), other: Start(5, 5)})
+    with pytest.raises(OutOfStepError):
+        made.accept({**fetch(10, Given(10)), other: Fetch(6, 7, [Given(6)])}, NOW_NS)
+    assert made.next_offsets() == {LOGS: 10, other: 5}
+
+
+def test_what_retention_took_is_recorded_and_counted() -> None:
     made = tracking(lost=3)
-    gap, record = made.accept({LOGS: [Given(50)]}, {LOGS: 45}, NOW_NS)
-    assert (gap.fault, gap.offset, gap.next_offset) == (GAP, 10, 45)
+    (gap,) = made.begin({LOGS: Start(10, 45)})
+    assert (gap.fault, gap.offset, gap.next_offset, lost_of(gap.state)) == (GAP, 10, 45, 38)
     assert "35 records" in gap.fault_detail
     assert "10 to 44 of logs/0" in gap.fault_detail
-    assert (record.offset, record.fault) == (50, "")
-    assert made.lost() == {LOGS.key: 38}
-    assert lost_of(gap.state) == lost_of(record.state) == 38
-
-
-def test_what_retention_took_while_the_worker_was_down_is_recorded_at_the_start() -> None:
-    made = Tracking(TopicRules([]), {})
-    (gap,) = made.begin({LOGS: Start(10, 45)})
-    assert (gap.fault, gap.offset, gap.next_offset, lost_of(gap.state)) == (GAP, 10, 45, 35)
     assert made.next_offsets() == {LOGS: 45}
-
-
-def test_a_log_that_goes_back_ends_the_run() -> None:
-    with pytest.raises(SourceError, match="dejalog kafka reset logs"):
-        tracking().accept({LOGS: [Given(0)]}, {}, NOW_NS)
+    (record,) = made.accept(fetch(45, Given(45)), NOW_NS)
+    assert (record.fault, lost_of(record.state)) == ("", 38)
+    assert made.lost() == {LOGS.key: 38}
 
 
 def test_a_start_with_a_fault_ends_the_run() -> None:
-    with pytest.raises(SourceError, match="the log ends at 4"):
+    with pytest.raises(SourceError, match=r"the log ends at 4.*dejalog kafka reset logs"):
         tracking().begin({LOGS: Start(10, 10, "this index is at 10, but the log ends at 4")})
 
 
 def test_nothing_is_taken_before_a_position_was_sought() -> None:
     made = tracking()
     made.revoke()
-    with pytest.raises(SourceError, match="logs/0"):
-        made.accept({LOGS: [Given(10)]}, {}, NOW_NS)
+    with pytest.raises(OutOfStepError):
+        made.accept(fetch(10, Given(10)), NOW_NS)
 
 
 def test_every_change_of_what_comes_next_is_another_epoch() -> None:
@@ -91,17 +118,8 @@ def test_every_change_of_what_comes_next_is_another_epoch() -> None:
     seen.add(made.epoch)
     assert len(seen) == 3
     epoch = made.epoch
-    made.accept({LOGS: [Given(10)]}, {}, NOW_NS)
+    made.accept(fetch(10, Given(10)), NOW_NS)
     assert made.epoch == epoch
-
-
-def test_markers_at_the_end_of_a_log_are_passed_by_once() -> None:
-    made = tracking()
-    (void,) = made.skip_to({LOGS: 12})
-    assert (void.offset, void.next_offset, void.is_void) == (10, 12, True)
-    assert made.skip_to({LOGS: 12}) == []
-    assert made.skip_to({TopicPartition("logs", 1): 99}) == []
-    assert made.skip_to({LOGS: 3}) == []
 
 
 @pytest.mark.parametrize(
@@ -117,7 +135,7 @@ def test_markers_at_the_end_of_a_log_are_passed_by_once() -> None:
 def test_the_brokers_time_is_taken_unless_it_cannot_be_right(
     timestamp_ms: int | None, expected_ns: int
 ) -> None:
-    (record,) = tracking().accept({LOGS: [Given(10, timestamp=timestamp_ms)]}, {}, NOW_NS)
+    (record,) = tracking().accept(fetch(10, Given(10, timestamp=timestamp_ms)), NOW_NS)
     assert record.received_at_ns == expected_ns
 
 
