@@ -36,9 +36,11 @@ from faust.transport.drivers import aiokafka as driver
 from mode import Service
 
 from dejalog.daemon.kafka.client import new_consumer, pause, positions, wait_for_broker
+from dejalog.daemon.kafka.notices import quiet_libraries
+from dejalog.daemon.kafka.places import TopicPartition
 from dejalog.daemon.kafka.source import KafkaSource
 from dejalog.daemon.kafka.starts import Known
-from dejalog.daemon.kafka.tracking import Fetch, OutOfStepError, TopicPartition
+from dejalog.daemon.kafka.tracking import Fetch, OutOfStepError
 from dejalog.indexer.errors import SourceError
 
 #: How long the coordinator waits for members that give up partitions (Faust's default) ...
@@ -52,9 +54,14 @@ T = TypeVar("T")
 
 async def run_worker(source: KafkaSource) -> None:
     """Consumes until the source is closing; raises what ended it otherwise."""
-    if not await wait_for_broker(source):
-        return
-    with tempfile.TemporaryDirectory(prefix="dejalog-faust-") as folder:
+    # A broker that is away is told once, in our words; aiokafka logs every try.
+    with quiet_libraries(lambda text: None):
+        if not await wait_for_broker(source):
+            return
+    with (
+        quiet_libraries(source.say),
+        tempfile.TemporaryDirectory(prefix="dejalog-faust-") as folder,
+    ):
         app = _App(source, folder)
         app.finalize()
         try:
@@ -215,10 +222,8 @@ class _Consumer(driver.Consumer):  # type: ignore[misc]
         if not partitions:
             return {}
         try:
-            stored = await self._source.stored()
-            starts = self._source.begin(
-                await self._known(partitions, {p: stored.get(p.key) for p in partitions})
-            )
+            stored = await self._source.stored(partitions)
+            starts = self._source.begin(await self._known(partitions, stored))
             self._source.claim(starts)
             await self.seek_wait(starts)
         except asyncio.CancelledError:

@@ -9,9 +9,9 @@ from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssigno
 from aiokafka.errors import KafkaConnectionError
 
 from dejalog.daemon.kafka.connection import security_arguments
+from dejalog.daemon.kafka.places import TopicPartition
 from dejalog.daemon.kafka.settings import KafkaSettings
 from dejalog.daemon.kafka.source import KafkaSource
-from dejalog.daemon.kafka.tracking import TopicPartition
 
 #: Between two looks at a broker that is not there, and at a worker that runs.
 _PAUSE_S = 1.0

@@ -16,10 +16,8 @@ import threading
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Sequence
 
+from dejalog.daemon.kafka.places import Key
 from dejalog.indexer.event import Position, Record
-
-#: A partition as records and positions name it: source and partition.
-Key = tuple[str, str]
 
 #: What a queued record costs beside its bytes (object headers, measured with sys.getsizeof).
 RECORD_OVERHEAD_BYTES = 400

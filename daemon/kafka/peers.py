@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from dejalog.daemon.kafka.inbox import Key
-from dejalog.daemon.kafka.rules import topic_of
+from dejalog.daemon.kafka.places import Key, topic_of
 from dejalog.indexer.store.directory import DataDirectory
 
 

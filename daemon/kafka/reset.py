@@ -6,11 +6,11 @@ the further of them. What is indexed already stays.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from dejalog.daemon.kafka.broker import open_admin, tool_arguments
-from dejalog.daemon.kafka.rules import source_of
+from dejalog.daemon.kafka.places import PartitionNames, TopicPartition
 from dejalog.daemon.kafka.settings import KafkaSettings
 from dejalog.indexer.append import Appender, Batch
 from dejalog.indexer.errors import SourceError
@@ -24,12 +24,12 @@ def target_offsets(
     settings: KafkaSettings, topic: str, partition: int | None, target: str
 ) -> dict[int, int]:
     """Returns the offset of each partition that is meant; raises SourceError for an unknown one."""
-    from kafka import KafkaConsumer, TopicPartition
+    import kafka
 
     from dejalog.daemon.kafka.broker import connect, one_line_errors
 
     with one_line_errors(settings):
-        consumer = connect(settings, KafkaConsumer, tool_arguments(settings, "reset"))
+        consumer = connect(settings, kafka.KafkaConsumer, tool_arguments(settings, "reset"))
         try:
             numbers = sorted(consumer.partitions_for_topic(topic) or ())
             if partition is not None:
@@ -37,7 +37,7 @@ def target_offsets(
             if not numbers:
                 which = topic if partition is None else f"{topic}/{partition}"
                 raise SourceError(f"kafka: the broker has no {which}")
-            places = [TopicPartition(topic, number) for number in numbers]
+            places = [kafka.TopicPartition(topic, number) for number in numbers]
             ask = consumer.beginning_offsets if target == "earliest" else consumer.end_offsets
             return {place.partition: offset for place, offset in ask(places).items()}
         finally:
@@ -46,7 +46,6 @@ def target_offsets(
 
 def reset_group(settings: KafkaSettings, topic: str, offsets: Mapping[int, int]) -> None:
     """Moves the group's offsets; raises SourceError while a member is active."""
-    from kafka import TopicPartition
     from kafka.errors import NoError
     from kafka.structs import OffsetAndMetadata
 
@@ -65,11 +64,8 @@ def reset_group(settings: KafkaSettings, topic: str, offsets: Mapping[int, int])
         )
 
 
-def reset_stored(appender: Appender, topic: str, offsets: Mapping[int, int]) -> Sequence[Position]:
-    """Moves the index's positions in one transaction, and returns those there were."""
-    source = source_of(topic)
-    meant = {str(number) for number in offsets}
-    before = [p for p in appender.positions() if p.source == source and p.partition in meant]
-    moved = [Position(source, str(number), offset) for number, offset in offsets.items()]
-    appender.append(Batch([], [], moved))
-    return before
+def reset_stored(appender: Appender, topic: str, offsets: Mapping[int, int]) -> None:
+    """Sets the index's positions, in one transaction; partitions get their next names."""
+    names = PartitionNames((p.source, p.partition) for p in appender.positions())
+    keys = {names.reset(TopicPartition(topic, number)): at for number, at in offsets.items()}
+    appender.append(Batch([], [], [Position(*key, offset) for key, offset in keys.items()]))

@@ -6,24 +6,14 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from dejalog.daemon.kafka.places import source_of, topic_of
 from dejalog.daemon.kafka.settings import TopicRule
 from dejalog.daemon.kafka.templates import RecordFacts, fill_template, is_constant
 from dejalog.indexer.event import Kind, Labels, Record
 
-#: Sources of Kafka records and positions carry this prefix before the topic's name.
-SOURCE_PREFIX = "kafka:"
+__all__ = ["TopicRules", "source_of", "topic_of"]
 
 _KINDS = {"log": Kind.LOG, "note": Kind.NOTE}
-
-
-def source_of(topic: str) -> str:
-    """Returns the source that a topic's records and positions are stored under."""
-    return SOURCE_PREFIX + topic
-
-
-def topic_of(source: str) -> str | None:
-    """Returns the topic of a source, or None if it is none of Kafka's."""
-    return source.removeprefix(SOURCE_PREFIX) if source.startswith(SOURCE_PREFIX) else None
 
 
 @dataclass(slots=True)

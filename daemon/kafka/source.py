@@ -12,12 +12,12 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 
-from dejalog.daemon.kafka.inbox import Inbox, Key
-from dejalog.daemon.kafka.notices import quiet_libraries
-from dejalog.daemon.kafka.rules import TopicRules, topic_of
+from dejalog.daemon.kafka.inbox import Inbox
+from dejalog.daemon.kafka.places import Key, PartitionNames, TopicPartition, topic_of
+from dejalog.daemon.kafka.rules import TopicRules
 from dejalog.daemon.kafka.settings import KafkaSettings
 from dejalog.daemon.kafka.starts import Known, plan_start
-from dejalog.daemon.kafka.tracking import Fetch, OutOfStepError, TopicPartition, Tracking, lost_of
+from dejalog.daemon.kafka.tracking import Fetch, OutOfStepError, Tracking, lost_of
 from dejalog.daemon.sources.source import Positions, Progress
 from dejalog.indexer.errors import DejalogError, SourceError
 from dejalog.indexer.event import Position, Record
@@ -51,7 +51,8 @@ class KafkaSource:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._woken: asyncio.Event | None = None
         self._inbox = Inbox(settings.queue_bytes_max, on_change=self._wake)
-        self._tracking = Tracking(self.rules, {})
+        self._names = PartitionNames()
+        self._tracking = Tracking(self.rules, self._names)
         self._stored: dict[Key, int] = {}
         self._starts: dict[TopicPartition, int] = {}
         self._thread: threading.Thread | None = None
@@ -65,7 +66,8 @@ class KafkaSource:
         mine = {key: each for key, each in positions.items() if topic_of(each.source) is not None}
         self._stored = {key: each.offset for key, each in mine.items()}
         lost = {key: lost_of(each.state) for key, each in mine.items()}
-        self._tracking = Tracking(self.rules, lost)
+        self._names = PartitionNames(mine)
+        self._tracking = Tracking(self.rules, self._names, lost)
         self._thread = threading.Thread(target=self._run, name="kafka", daemon=True)
         self._thread.start()
 
@@ -145,14 +147,14 @@ class KafkaSource:
     def revoke(self, partitions: Collection[TopicPartition]) -> None:
         """Drops what is queued: nothing is taken until `begin`."""
         self._tracking.revoke()
-        self._inbox.discard({partition.key for partition in partitions})
+        self._inbox.discard({self._names.key(partition) for partition in partitions})
 
     async def drain(self, partitions: Collection[TopicPartition], timeout_s: float) -> None:
         """Waits until what was handed out of these partitions is durable.
 
         Raises SourceError if it takes too long: another worker is about to read them.
         """
-        keys = [partition.key for partition in partitions]
+        keys = [self._names.key(partition) for partition in partitions]
         give_up_at = time.monotonic() + timeout_s
         while (under_way := self._inbox.under_way(keys)) and not self.is_closing:
             if time.monotonic() > give_up_at:
@@ -164,18 +166,22 @@ class KafkaSource:
                 )
             await self.wait_for_change()
 
-    async def stored(self) -> dict[Key, int]:
-        """How far every partition is stored, here or by a peer."""
+    async def stored(
+        self, partitions: Collection[TopicPartition]
+    ) -> dict[TopicPartition, int | None]:
+        """How far the partitions are stored, here or by a peer; None if not at all."""
         found = {**self._stored, **self._inbox.stored()}
         for key, offset in (await asyncio.to_thread(self._peer_positions)).items():
             found[key] = max(offset, found.get(key, offset))
-        return found
+        return {partition: found.get(self._names.key(partition)) for partition in partitions}
 
     def durable(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
         """The offsets that the group may be told: what is stored, or where reading began."""
         stored = self._inbox.stored()
         return {
-            p: max(self._starts[p], stored.get(p.key, 0)) for p in partitions if p in self._starts
+            p: max(self._starts[p], stored.get(self._names.key(p), 0))
+            for p in partitions
+            if p in self._starts
         }
 
     def claim(self, starts: Mapping[TopicPartition, int]) -> None:
@@ -193,12 +199,11 @@ class KafkaSource:
         durable, lost = self.durable(ends.keys()), self._tracking.lost()
         self._lags = tuple(
             PartitionLag(
-                source=partition.key[0],
-                partition=partition.key[1],
+                *self._names.key(partition),
                 position=durable.get(partition, 0),
                 end=end,
                 lag=max(0, end - durable.get(partition, 0)),
-                lost=lost.get(partition.key, 0),
+                lost=lost.get(self._names.key(partition), 0),
             )
             for partition, end in sorted(ends.items())
         )
@@ -215,8 +220,7 @@ class KafkaSource:
 
     def _run(self) -> None:
         try:
-            with quiet_libraries(self.say):
-                asyncio.run(self._main())
+            asyncio.run(self._main())
         except BaseException as error:
             self.fail(error)
 

@@ -17,10 +17,10 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
-from dejalog.daemon.kafka.inbox import Key
-from dejalog.daemon.kafka.rules import TopicRules, source_of
+from dejalog.daemon.kafka.places import Key, PartitionNames, TopicPartition
+from dejalog.daemon.kafka.rules import TopicRules
 from dejalog.daemon.kafka.starts import Start
 from dejalog.indexer.errors import SourceError
 from dejalog.indexer.event import Record
@@ -30,18 +30,6 @@ from dejalog.indexer.event import Record
 GAP = "gap"
 #: A producer's clock may be wrong in either direction; a day ahead is as far as zones reach.
 _AHEAD_NS_MAX = 86_400 * 10**9
-
-
-class TopicPartition(NamedTuple):
-    """Equal to the tuples of the same meaning in Faust and aiokafka."""
-
-    topic: str
-    partition: int
-
-    @property
-    def key(self) -> Key:
-        """The partition as records and positions name it."""
-        return source_of(self.topic), str(self.partition)
 
 
 class ConsumerRecord(Protocol):
@@ -83,9 +71,12 @@ class Tracking:
     `lost` tells how many records of each partition retention has taken so far.
     """
 
-    def __init__(self, rules: TopicRules, lost: Mapping[Key, int]) -> None:
+    def __init__(
+        self, rules: TopicRules, names: PartitionNames, lost: Mapping[Key, int] | None = None
+    ) -> None:
         self._rules = rules
-        self._lost = dict(lost)
+        self._names = names
+        self._lost = dict(lost or {})
         self._expected: dict[TopicPartition, int] = {}
         self.epoch = 0
 
@@ -145,12 +136,15 @@ class Tracking:
             headers=record.headers,
             received_at_ns=_received_at_ns(record.timestamp, now_ns),
         )
-        state = self._state(partition)
-        return replace(made, state=state) if state else made
+        name, state = self._names.key(partition)[1], self._state(partition)
+        if name == made.partition and not state:
+            return made
+        return replace(made, partition=name, state=state)
 
     def _gap(self, partition: TopicPartition, expected: int, beginning: int) -> Record:
         count = beginning - expected
-        self._lost[partition.key] = self._lost.get(partition.key, 0) + count
+        key = self._names.key(partition)
+        self._lost[key] = self._lost.get(key, 0) + count
         detail = (
             f"the broker's retention deleted {count} records, offsets {expected} to "
             f"{beginning - 1} of {partition.topic}/{partition.partition}, before they were read"
@@ -160,10 +154,10 @@ class Tracking:
     def _between(
         self, partition: TopicPartition, offset: int, next_offset: int, **rest: object
     ) -> Record:
-        source, number = partition.key
+        source, name = self._names.key(partition)
         return Record(
             source=source,
-            partition=number,
+            partition=name,
             offset=offset,
             next_offset=next_offset,
             data=b"",
@@ -173,7 +167,7 @@ class Tracking:
         )
 
     def _state(self, partition: TopicPartition) -> str:
-        lost = self._lost.get(partition.key, 0)
+        lost = self._lost.get(self._names.key(partition), 0)
         return json.dumps({"lost": lost}) if lost else ""
 
 

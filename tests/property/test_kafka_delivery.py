@@ -14,12 +14,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from dejalog.daemon.kafka.inbox import Inbox
+from dejalog.daemon.kafka.places import PartitionNames, TopicPartition
 from dejalog.daemon.kafka.rules import TopicRules
 from dejalog.daemon.kafka.starts import Known, plan_start
-from dejalog.daemon.kafka.tracking import Fetch, OutOfStepError, TopicPartition, Tracking
+from dejalog.daemon.kafka.tracking import Fetch, OutOfStepError, Tracking
 from dejalog.indexer.event import Position, Record
 
 LOGS = TopicPartition("logs", 0)
+KEY = ("kafka:logs", "0")
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class Given:
 class Worker:
     """A process: what is lost when it is killed."""
 
-    tracking: Tracking = field(default_factory=lambda: Tracking(TopicRules([]), {}))
+    tracking: Tracking = field(default_factory=lambda: Tracking(TopicRules([]), PartitionNames()))
     inbox: Inbox = field(default_factory=lambda: Inbox(1 << 20, on_change=lambda: None))
     fetch_position: int = -1
     fetched: tuple[int, Fetch] | None = None
@@ -135,12 +137,12 @@ class Delivery(RuleBasedStateMachine):
             worker.guard = record.next_offset
         if worker.batch:
             self.stored = worker.guard
-            worker.inbox.ack([Position(*LOGS.key, worker.guard)])
+            worker.inbox.ack([Position(*KEY, worker.guard)])
         worker.batch = []
 
     @rule()
     def commit(self) -> None:
-        stored = self.worker.inbox.stored().get(LOGS.key)
+        stored = self.worker.inbox.stored().get(KEY)
         if stored is not None:
             self.committed = max(stored, self.committed or 0)
 
@@ -149,10 +151,10 @@ class Delivery(RuleBasedStateMachine):
         """Partitions are taken away; another worker reads a while, and they come back."""
         worker = self.worker
         worker.tracking.revoke()
-        worker.inbox.discard({LOGS.key})
+        worker.inbox.discard({KEY})
         worker.fetch_position = -1
         self.store()  # What was handed out is stored before the partition is given up,
-        assert worker.inbox.under_way([LOGS.key]) == []
+        assert worker.inbox.under_way([KEY]) == []
         self.commit()  # and told to the group.
         known = Known(None, self.committed, self.beginning, self.end)
         start = plan_start(known, "earliest")

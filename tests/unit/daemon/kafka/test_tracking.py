@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from dejalog.daemon.kafka.places import PartitionNames, TopicPartition
 from dejalog.daemon.kafka.rules import TopicRules
 from dejalog.daemon.kafka.settings import TopicRule
 from dejalog.daemon.kafka.starts import Start
@@ -11,13 +12,13 @@ from dejalog.daemon.kafka.tracking import (
     GAP,
     Fetch,
     OutOfStepError,
-    TopicPartition,
     Tracking,
     lost_of,
 )
 from dejalog.indexer.errors import SourceError
 
 LOGS = TopicPartition("logs", 0)
+KEY = ("kafka:logs", "0")
 NOW_NS = 1_700_000_000 * 10**9
 
 
@@ -31,7 +32,7 @@ class Given:
 
 
 def tracking(at: int = 10, lost: int = 0) -> Tracking:
-    made = Tracking(TopicRules([TopicRule(name="logs")]), {LOGS.key: lost} if lost else {})
+    made = Tracking(TopicRules([TopicRule(name="logs")]), PartitionNames(), {KEY: lost})
     made.begin({LOGS: Start(at, at)})
     return made
 
@@ -77,7 +78,7 @@ def test_a_fetch_that_does_not_begin_where_the_last_one_ended_is_not_taken(start
 
 
 def test_of_a_fetch_with_one_partition_out_of_step_nothing_is_taken() -> None:
-    made = Tracking(TopicRules([]), {})
+    made = Tracking(TopicRules([]), PartitionNames())
     other = TopicPartition("logs", 1)
     made.begin({LOGS: Start(10, 10), other: Start(5, 5)})
     with pytest.raises(OutOfStepError):
@@ -94,7 +95,7 @@ def test_what_retention_took_is_recorded_and_counted() -> None:
     assert made.next_offsets() == {LOGS: 45}
     (record,) = made.accept(fetch(45, Given(45)), NOW_NS)
     assert (record.fault, lost_of(record.state)) == ("", 38)
-    assert made.lost() == {LOGS.key: 38}
+    assert made.lost() == {KEY: 38}
 
 
 def test_a_start_with_a_fault_ends_the_run() -> None:
@@ -142,3 +143,11 @@ def test_the_brokers_time_is_taken_unless_it_cannot_be_right(
 def test_lost_records_are_counted_in_the_position() -> None:
     assert lost_of("") == 0
     assert lost_of('{"lost":7}') == 7
+
+
+def test_after_a_reset_records_are_of_another_partition() -> None:
+    names = PartitionNames([KEY, ("kafka:logs", "0+2")])
+    made = Tracking(TopicRules([]), names)
+    made.begin({LOGS: Start(0, 0)})
+    (record,) = made.accept(fetch(0, Given(0)), NOW_NS)
+    assert (record.source, record.partition) == ("kafka:logs", "0+2")

@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+import asyncio
+
+from dejalog.daemon.kafka.client import new_consumer, positions
+from dejalog.daemon.kafka.settings import KafkaSettings
+
+
+def test_a_consumer_reads_what_is_committed_and_leaves_commits_to_us() -> None:
+    async def check() -> None:
+        settings = KafkaSettings(
+            bootstrap_servers=("127.0.0.1:1",),
+            group="plant",
+            instance="gateway-1",
+            session_timeout_s=9,
+            sasl_mechanism="PLAIN",
+            sasl_username="u",
+            sasl_password="p",
+        )
+        consumer = new_consumer(settings, rebalance_timeout_s=60)
+        assert consumer._isolation_level == "read_committed"
+        assert consumer._enable_auto_commit is False
+        assert (consumer._group_id, consumer._group_instance_id) == ("plant", "gateway-1")
+        assert (consumer._session_timeout_ms, consumer._heartbeat_interval_ms) == (9000, 3000)
+        assert consumer._client._security_protocol == "SASL_PLAINTEXT"
+        assert positions(consumer) == {}
+        await consumer.stop()
+
+    asyncio.run(check())
