@@ -43,6 +43,7 @@ from dejalog.daemon.kafka.settings import KafkaSettings, TopicRule
 from dejalog.daemon.kafka.source import KafkaSource
 from dejalog.daemon.lexical_worker import LexicalWorker
 from dejalog.daemon.pipeline import Pipeline, Totals
+from dejalog.indexer.query import SearchRequest
 
 #: Between two questions for the same probe.
 PROBE_INTERVAL_S = 0.2
@@ -211,7 +212,7 @@ def measure_freshness(
                 break
             for code, sent_at in list(sent.items()):
                 searches += 1
-                if client.search(f'"{code}"', top=1).hits:
+                if client.search(SearchRequest(f'"{code}"', limit=1)).result.hits:
                     waits.append(time.time() - sent_at)
                     del sent[code]
             memory.append(resident_bytes(process.pid))

@@ -15,19 +15,24 @@ batch mates (default bundle: cosine to the same token encoded alone 0.99 on aver
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer
 
 from dejalog.indexer.bundle import Bundle, BundleConfig, read_bundle
 from dejalog.indexer.errors import ModelError
 from dejalog.indexer.render import Rendered, render
+
+# Since 1.29 it reports its use to its maker, and keeps a database of that in the home folder, unless
+# this is set before it is loaded. Offline means offline.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+import onnxruntime as ort
 
 #: Tokens in one batch, padding included: the activations of 512 (about 12 kB a token) stay in a
 #: core's caches; 2048 are a tenth to a fifth slower.

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -404,3 +407,17 @@ def test_rows_and_spans_of_the_default_bundle_agree(encoder: Encoder, text: str)
     np.testing.assert_allclose(np.linalg.norm(encoded.vectors, axis=1), 1, atol=1e-5)
     np.testing.assert_allclose(np.linalg.norm(encoded.pooled), 1, atol=1e-5)
     assert all(span is None or 0 <= span.start <= span.end <= len(text) for span in spans)
+
+
+def test_loading_and_running_the_model_leaves_nothing_behind_and_tells_nobody(
+    tmp_path: Path,
+) -> None:
+    """ONNX Runtime 1.29 began to write a device id and a database, and to report its use."""
+    script = (
+        "from dejalog.indexer.encode import Encoder\n"
+        "assert len(Encoder.load(threads=1).encode_patterns(['pump trips'])) == 1"
+    )
+    environment = {**os.environ, "HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    environment.pop("ORT_DISABLE_TELEMETRY", None)
+    subprocess.run([sys.executable, "-c", script], env=environment, check=True, timeout=60)
+    assert list(tmp_path.rglob("*")) == []
