@@ -29,8 +29,8 @@ from dejalog.indexer.bundle import Bundle, BundleConfig, read_bundle
 from dejalog.indexer.errors import ModelError
 from dejalog.indexer.render import Rendered, render
 
-# Since 1.29 it reports its use to its maker, and keeps a database of that in the home folder, unless
-# this is set before it is loaded. Offline means offline.
+# Since 1.29 it reports its use to its maker, and keeps a database of that in the home folder,
+# unless this is set before it is loaded. Offline means offline.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 import onnxruntime as ort
 
