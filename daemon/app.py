@@ -201,10 +201,17 @@ class _Consumer(driver.Consumer):  # type: ignore[misc]
         try:
             self._source.take(fetched, is_sound=is_sound)
         except OutOfStepError:
-            next_offsets = self._source.next_offsets()
-            known = await self._known(list(next_offsets), next_offsets)
-            if epoch == self._source.epoch:
-                await self.seek_wait(self._source.begin(known))
+            await self._seek_again(epoch, fetched)
+
+    async def _seek_again(self, epoch: int, fetched: Mapping[TopicPartition, Fetch]) -> None:
+        next_offsets = self._source.next_offsets()
+        if not next_offsets.keys() >= fetched.keys():
+            # Faust gives a seek up after a while, and goes on as if it had been done.
+            await self.seek_to_committed()
+            return
+        known = await self._known(list(next_offsets), next_offsets)
+        if epoch == self._source.epoch:
+            await self.seek_wait(self._source.begin(known))
 
     async def _begins_before(self, fetched: Mapping[TopicPartition, Fetch]) -> bool:
         """Says whether no log has lost what a fetch lacks at its start: aiokafka would go on at the
@@ -222,8 +229,11 @@ class _Consumer(driver.Consumer):  # type: ignore[misc]
         if not partitions:
             return {}
         try:
-            stored = await self._source.stored(partitions)
-            starts = self._source.begin(await self._known(partitions, stored))
+            epoch = self._source.epoch
+            known = await self._known(partitions, await self._source.stored(partitions))
+            if epoch != self._source.epoch:
+                return {}  # Taken away meanwhile; the next assignment seeks for itself.
+            starts = self._source.begin(known)
             self._source.claim(starts)
             await self.seek_wait(starts)
         except asyncio.CancelledError:
@@ -269,11 +279,8 @@ class _Consumer(driver.Consumer):  # type: ignore[misc]
                 {aiokafka.TopicPartition(*p): at for p, at in changed.items()}
             )
             await asyncio.wait_for(self._on_thread(commit), _COMMIT_S)
-        except (
-            GroupAuthorizationFailedError,
-            TopicAuthorizationFailedError,
-        ) as e:
-            self._source.fail(e)
+        except (GroupAuthorizationFailedError, TopicAuthorizationFailedError) as error:
+            self._source.fail(error)
             raise
         except (TimeoutError, KafkaError):
             # A broker that is away, or a group that has moved on: nothing depends on it, and the
