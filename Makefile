@@ -11,7 +11,7 @@ demo: $(VENV)/runtime.stamp  ## index real logs and notes, and ask three questio
 	$(BIN)/dejalog demo
 
 test: check  ## everything that continuous integration runs
-	$(BIN)/python -m pytest -q -n 2 --dist worksteal
+	$(BIN)/python -m pytest -q -n 2 --dist loadgroup
 
 check: $(VENV)/dev.stamp  ## style, types, imports
 	$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""A thin client of the daemon: search, append and status over gRPC, in the index's own types."""
+"""A thin client of the daemon: search, append, status and retry over gRPC, in the index's types."""
 
 from __future__ import annotations
 
@@ -15,14 +15,17 @@ from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from grpc_status import rpc_status
 
 from dejalog.daemon.messages import (
+    letter_filter_to_message,
     request_to_message,
     result_from_message,
+    retry_report_from_message,
     status_from_message,
 )
 from dejalog.daemon.sources.pushed import Pushed, Receipt
 from dejalog.indexer.errors import ConfigError, DejalogError, QueryError
 from dejalog.indexer.event import Labels, Position
 from dejalog.indexer.hit import SearchResult
+from dejalog.indexer.letters import LetterFilter, RetryReport
 from dejalog.indexer.query import SearchRequest
 from dejalog.indexer.status import IndexStatus
 from dejalog.proto.v1 import (
@@ -160,6 +163,17 @@ class Client:
         request = admin_pb2.StatusRequest()
         response = self._call(partial(self._admin.Status, request, timeout=timeout_s))
         return status_from_message(response)
+
+    def retry_dead_letters(
+        self, wanted: LetterFilter, *, timeout_s: float | None = None
+    ) -> RetryReport:
+        """Has the daemon decode dead letters again; raises TimeoutError or RemoteError.
+
+        What it stored before an error stays stored, and is not stored again by another call.
+        """
+        request = letter_filter_to_message(wanted)
+        call = partial(self._admin.RetryDeadLetters, request, timeout=timeout_s)
+        return retry_report_from_message(self._call(call))
 
     def _call(self, call: Callable[[], Any]) -> Any:
         try:

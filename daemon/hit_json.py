@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TypeAlias
 
 from dejalog.daemon.human_time import to_rfc3339
@@ -83,6 +84,7 @@ def status_to_json(status: IndexStatus, *, is_daemon: bool) -> dict[str, Json]:
         value |= {name: None, f"{name}_unix_nano": None}
         if time_ns is not None:
             value |= _time(name, time_ns)
+    value["partitions"] = [asdict(each) for each in status.partitions] if is_daemon else None
     return value
 
 

@@ -25,10 +25,12 @@ from dejalog.daemon.engine import (
     open_decoder,
     open_writable,
 )
+from dejalog.daemon.kafka.dead_letter_topic import DeadLetterTopic
 from dejalog.daemon.kafka.peers import peer_positions
 from dejalog.daemon.kafka.source import KafkaSource
 from dejalog.daemon.lexical_worker import LexicalWorker
 from dejalog.daemon.pipeline import Pipeline, Totals
+from dejalog.daemon.retrying import DeadLetterRetry
 from dejalog.daemon.schedule import Scheduler, print_line
 from dejalog.daemon.server import Server
 from dejalog.daemon.sources.files import FileSource
@@ -92,6 +94,10 @@ class _Daemon:
         self._index = index
         self._searcher = Searcher(index.directory, index.encoder)
         self._lexical = LexicalWorker(index.directory, self._fail)
+        self._retry = DeadLetterRetry(
+            settings, index.directory, index.appender, on_commit=self._lexical.notify
+        )
+        self._dead_letter_topic = self._new_dead_letter_topic()
         self._scheduler = Scheduler(settings, index, self._lexical, on_failure=self._fail)
         self._push = PushSource() if parts.has("push") else None
         self._files = _file_source(settings) if parts.has("files") else None
@@ -117,6 +123,7 @@ class _Daemon:
             push_source=self._push,
             status=self._status,
             on_fault=self._fail,
+            retry=self._retry,
         )
         self._lexical.start()
         threads = [
@@ -128,10 +135,14 @@ class _Daemon:
         try:
             await server.start()
             self._scheduler.start()
+            if self._dead_letter_topic is not None:
+                self._dead_letter_topic.start()
             if on_ready is not None:
                 on_ready(server)
             await self._is_over.wait()
         finally:
+            # A long retry would use up the time that other calls have to end.
+            await asyncio.to_thread(self._retry.finish)
             await server.stop()
             await asyncio.to_thread(self._end, threads)
         if self._failures:
@@ -148,6 +159,12 @@ class _Daemon:
             gate=disk_gate(self._settings, is_fatal=False),
         )
 
+    def _new_dead_letter_topic(self) -> DeadLetterTopic | None:
+        kafka, index = self._settings.kafka, self._index
+        if not (kafka.bootstrap_servers and kafka.dead_letter_suffix):
+            return None
+        return DeadLetterTopic(kafka, index.directory, index.appender, self._fail)
+
     def _drive(self, pipeline: Pipeline) -> None:
         try:
             pipeline.run()
@@ -160,6 +177,8 @@ class _Daemon:
         self._stored[number] = totals.events
         self._rate.add(sum(self._stored))
         self._lexical.notify()
+        if self._dead_letter_topic is not None:
+            self._dead_letter_topic.notify()
         self._report()
 
     def _report(self) -> None:
@@ -177,6 +196,8 @@ class _Daemon:
 
     def _end(self, threads: list[threading.Thread]) -> None:
         """Stores what has been read, lets the word index catch up, and closes."""
+        if self._dead_letter_topic is not None:
+            self._dead_letter_topic.finish()
         self._scheduler.finish()
         for pipeline in self._pipelines:
             pipeline.stop()

@@ -23,7 +23,7 @@ from grpc_health.v1.health import aio as health_aio  # type: ignore[attr-defined
 from grpc_reflection.v1alpha import reflection
 
 from dejalog.daemon.rpc_errors import ErrorInterceptor
-from dejalog.daemon.service_admin import AdminService
+from dejalog.daemon.service_admin import AdminService, Retry
 from dejalog.daemon.service_ingest import IngestService
 from dejalog.daemon.service_otlp import SERVICE_NAME as OTLP_NAME
 from dejalog.daemon.service_otlp import OtlpLogsService
@@ -84,8 +84,10 @@ class Server:
         push_source: PushSource | None,
         status: Callable[[], IndexStatus],
         on_fault: Callable[[BaseException], None],
+        retry: Retry | None = None,
     ) -> None:
         self._settings = settings
+        self._retry = retry
         self._searcher = searcher
         self._push_source = push_source
         self._status = status
@@ -129,7 +131,9 @@ class Server:
     async def _serve_own(self, credentials: grpc.ServerCredentials | None) -> str:
         server = self._new_server()
         names = [ADMIN_NAME]
-        admin_pb2_grpc.add_AdminServiceServicer_to_server(AdminService(self._status), server)
+        admin_pb2_grpc.add_AdminServiceServicer_to_server(
+            AdminService(self._status, self._retry), server
+        )
         if self._searcher is not None:
             service = SearchService(
                 self._searcher, self._pool, timeout_s=self._settings.search_timeout_s

@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 import time
+from collections.abc import Sequence
 from datetime import tzinfo
 
 from rich.text import Text
@@ -19,7 +20,7 @@ from dejalog.daemon.hit_json import status_to_json, to_line
 from dejalog.daemon.human_time import format_age, format_time, named_zone
 from dejalog.daemon.remote import add_server_flags, open_client
 from dejalog.daemon.terminal import open_console
-from dejalog.indexer.status import IndexStatus
+from dejalog.indexer.status import IndexStatus, PartitionLag
 from dejalog.indexer.store.directory import DataDirectory
 
 NAME = "status"
@@ -68,6 +69,7 @@ def _rows(status: IndexStatus, settings: Settings | None, zone: tzinfo | None) -
             f"{_counted(status.dead_letters, 'dead letter')}"
         ),
         _row("lag", _lag(status)),
+        *([_row("kafka", _kafka(status.partitions))] if status.partitions else []),
         _row("ingest rate", _ingest_rate(status, is_daemon=settings is None)),
         _row("known patterns", _known_patterns(status)),
         _row("on disk", _on_disk(status, settings)),
@@ -85,6 +87,20 @@ def _lag(status: IndexStatus) -> str:
         return "none: every stored event can be found by its words"
     waiting = _counted(status.lexical_lag_events, "event")
     return f"{waiting} stored and found by meaning, but not yet by words"
+
+
+def _kafka(partitions: Sequence[PartitionLag]) -> str:
+    """How far the broker's logs are ahead, the partition that is furthest behind, what is lost."""
+    lag, lost = sum(each.lag for each in partitions), sum(each.lost for each in partitions)
+    text = f"{_counted(len(partitions), 'partition')} read here, "
+    if lag:
+        last = max(partitions, key=lambda each: each.lag)
+        text += f"{_counted(lag, 'record')} behind (most in {last.source} {last.partition})"
+    else:
+        text += "up to date"
+    if lost:
+        text += f"; the broker deleted {_counted(lost, 'record')} before they were read"
+    return text
 
 
 def _ingest_rate(status: IndexStatus, *, is_daemon: bool) -> str:

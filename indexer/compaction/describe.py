@@ -12,7 +12,7 @@ from dejalog.indexer.event import Labels
 from dejalog.indexer.lexical import LexicalIndex
 from dejalog.indexer.store.compacted import DELETED_KIND, SectionMap
 from dejalog.indexer.store.directory import DataDirectory, folder_bytes
-from dejalog.indexer.store.layout import Coded, Columns, Counters
+from dejalog.indexer.store.layout import Coded, Columns, Counters, Header
 from dejalog.indexer.store.manifest import Manifest, ShardEntry, Tier
 from dejalog.indexer.store.shard import Shard
 
@@ -101,7 +101,7 @@ def _describe(
         events=counters.events,
         deleted=counters.deleted,
         oldest_ns=counters.oldest_ns,
-        newest_ns=counters.newest_ns,
+        newest_ns=_newest_ns(counters, header),
         patterns=counters.patterns,
         tokens=counters.tokens,
         labelsets=counters.labelsets,
@@ -120,6 +120,11 @@ def _describe(
         pending_events=pending,
         expired_events=expired,
     )
+
+
+def _newest_ns(counters: Counters, header: Header) -> int:
+    """A shard of dead letters alone is as old as itself, not as old as 1970."""
+    return counters.newest_ns if counters.events > counters.deleted else header.created_ns
 
 
 def _count_expired(shard: Shard, counters: Counters, expire_before_ns: int) -> int:

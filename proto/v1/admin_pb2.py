@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x64\x65jalog/proto/v1/admin.proto\x12\ndejalog.v1\"\x0f\n\rStatusRequest\"\xf9\x02\n\x0eStatusResponse\x12\x16\n\x0e\x64\x61ta_directory\x18\x01 \x01(\t\x12\x0e\n\x06\x65vents\x18\x02 \x01(\x03\x12\x10\n\x08patterns\x18\x03 \x01(\x03\x12\x0e\n\x06tokens\x18\x04 \x01(\x03\x12\x14\n\x0c\x64\x65\x61\x64_letters\x18\x05 \x01(\x03\x12\x0e\n\x06shards\x18\x06 \x01(\x05\x12\x15\n\rbytes_on_disk\x18\x07 \x01(\x03\x12\x1d\n\x10oldest_unix_nano\x18\x08 \x01(\x03H\x00\x88\x01\x01\x12\x1d\n\x10newest_unix_nano\x18\t \x01(\x03H\x01\x88\x01\x01\x12\x1b\n\x13\x65ncoder_fingerprint\x18\n \x01(\t\x12\x0f\n\x07version\x18\x0b \x01(\t\x12\x1a\n\x12lexical_lag_events\x18\x0c \x01(\x03\x12\x13\n\x0bingest_rate\x18\r \x01(\x01\x12\x19\n\x11pattern_hit_ratio\x18\x0e \x01(\x01\x42\x13\n\x11_oldest_unix_nanoB\x13\n\x11_newest_unix_nano2O\n\x0c\x41\x64minService\x12?\n\x06Status\x12\x19.dejalog.v1.StatusRequest\x1a\x1a.dejalog.v1.StatusResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x64\x65jalog/proto/v1/admin.proto\x12\ndejalog.v1\"\x0f\n\rStatusRequest\"\xa7\x03\n\x0eStatusResponse\x12\x16\n\x0e\x64\x61ta_directory\x18\x01 \x01(\t\x12\x0e\n\x06\x65vents\x18\x02 \x01(\x03\x12\x10\n\x08patterns\x18\x03 \x01(\x03\x12\x0e\n\x06tokens\x18\x04 \x01(\x03\x12\x14\n\x0c\x64\x65\x61\x64_letters\x18\x05 \x01(\x03\x12\x0e\n\x06shards\x18\x06 \x01(\x05\x12\x15\n\rbytes_on_disk\x18\x07 \x01(\x03\x12\x1d\n\x10oldest_unix_nano\x18\x08 \x01(\x03H\x00\x88\x01\x01\x12\x1d\n\x10newest_unix_nano\x18\t \x01(\x03H\x01\x88\x01\x01\x12\x1b\n\x13\x65ncoder_fingerprint\x18\n \x01(\t\x12\x0f\n\x07version\x18\x0b \x01(\t\x12\x1a\n\x12lexical_lag_events\x18\x0c \x01(\x03\x12\x13\n\x0bingest_rate\x18\r \x01(\x01\x12\x19\n\x11pattern_hit_ratio\x18\x0e \x01(\x01\x12,\n\npartitions\x18\x0f \x03(\x0b\x32\x18.dejalog.v1.PartitionLagB\x13\n\x11_oldest_unix_nanoB\x13\n\x11_newest_unix_nano\"k\n\x0cPartitionLag\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x11\n\tpartition\x18\x02 \x01(\t\x12\x10\n\x08position\x18\x03 \x01(\x03\x12\x0b\n\x03\x65nd\x18\x04 \x01(\x03\x12\x0b\n\x03lag\x18\x05 \x01(\x03\x12\x0c\n\x04lost\x18\x06 \x01(\x03\"\xd4\x01\n\x17RetryDeadLettersRequest\x12(\n\x07numbers\x18\x01 \x03(\x0b\x32\x17.dejalog.v1.NumberRange\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0e\n\x06source\x18\x03 \x01(\t\x12\x1c\n\x0fsince_unix_nano\x18\x04 \x01(\x03H\x00\x88\x01\x01\x12\x1c\n\x0funtil_unix_nano\x18\x05 \x01(\x03H\x01\x88\x01\x01\x12\x0b\n\x03\x61ll\x18\x06 \x01(\x08\x42\x12\n\x10_since_unix_nanoB\x12\n\x10_until_unix_nano\"*\n\x0bNumberRange\x12\r\n\x05\x66irst\x18\x01 \x01(\x03\x12\x0c\n\x04last\x18\x02 \x01(\x03\"\x88\x01\n\x18RetryDeadLettersResponse\x12\x0f\n\x07retried\x18\x01 \x01(\x03\x12\x0e\n\x06\x65vents\x18\x02 \x01(\x03\x12\x18\n\x10new_dead_letters\x18\x03 \x01(\x03\x12\x12\n\nstill_dead\x18\x04 \x01(\x03\x12\x0b\n\x03\x63ut\x18\x05 \x01(\x03\x12\x10\n\x08resolved\x18\x06 \x01(\x03\x32\xae\x01\n\x0c\x41\x64minService\x12?\n\x06Status\x12\x19.dejalog.v1.StatusRequest\x1a\x1a.dejalog.v1.StatusResponse\x12]\n\x10RetryDeadLetters\x12#.dejalog.v1.RetryDeadLettersRequest\x1a$.dejalog.v1.RetryDeadLettersResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,7 +34,15 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STATUSREQUEST']._serialized_start=44
   _globals['_STATUSREQUEST']._serialized_end=59
   _globals['_STATUSRESPONSE']._serialized_start=62
-  _globals['_STATUSRESPONSE']._serialized_end=439
-  _globals['_ADMINSERVICE']._serialized_start=441
-  _globals['_ADMINSERVICE']._serialized_end=520
+  _globals['_STATUSRESPONSE']._serialized_end=485
+  _globals['_PARTITIONLAG']._serialized_start=487
+  _globals['_PARTITIONLAG']._serialized_end=594
+  _globals['_RETRYDEADLETTERSREQUEST']._serialized_start=597
+  _globals['_RETRYDEADLETTERSREQUEST']._serialized_end=809
+  _globals['_NUMBERRANGE']._serialized_start=811
+  _globals['_NUMBERRANGE']._serialized_end=853
+  _globals['_RETRYDEADLETTERSRESPONSE']._serialized_start=856
+  _globals['_RETRYDEADLETTERSRESPONSE']._serialized_end=992
+  _globals['_ADMINSERVICE']._serialized_start=995
+  _globals['_ADMINSERVICE']._serialized_end=1169
 # @@protoc_insertion_point(module_scope)

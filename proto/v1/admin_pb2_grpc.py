@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class AdminServiceStub(object):
-    """Tells operators how the daemon and its index are.
+    """Tells operators how the daemon and its index are, and does what only the writer can.
     """
 
     def __init__(self, channel):
@@ -40,14 +40,28 @@ class AdminServiceStub(object):
                 request_serializer=dejalog_dot_proto_dot_v1_dot_admin__pb2.StatusRequest.SerializeToString,
                 response_deserializer=dejalog_dot_proto_dot_v1_dot_admin__pb2.StatusResponse.FromString,
                 _registered_method=True)
+        self.RetryDeadLetters = channel.unary_unary(
+                '/dejalog.v1.AdminService/RetryDeadLetters',
+                request_serializer=dejalog_dot_proto_dot_v1_dot_admin__pb2.RetryDeadLettersRequest.SerializeToString,
+                response_deserializer=dejalog_dot_proto_dot_v1_dot_admin__pb2.RetryDeadLettersResponse.FromString,
+                _registered_method=True)
 
 
 class AdminServiceServicer(object):
-    """Tells operators how the daemon and its index are.
+    """Tells operators how the daemon and its index are, and does what only the writer can.
     """
 
     def Status(self, request, context):
         """What the index holds and how ingest keeps up.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RetryDeadLetters(self, request, context):
+        """Decodes dead letters again with the daemon's present settings. Each that can be decoded now
+        becomes events exactly once, however often it is asked for. A call that is cancelled, or ends
+        at its deadline, stops between two batches, and what was stored by then counts.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -61,6 +75,11 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     request_deserializer=dejalog_dot_proto_dot_v1_dot_admin__pb2.StatusRequest.FromString,
                     response_serializer=dejalog_dot_proto_dot_v1_dot_admin__pb2.StatusResponse.SerializeToString,
             ),
+            'RetryDeadLetters': grpc.unary_unary_rpc_method_handler(
+                    servicer.RetryDeadLetters,
+                    request_deserializer=dejalog_dot_proto_dot_v1_dot_admin__pb2.RetryDeadLettersRequest.FromString,
+                    response_serializer=dejalog_dot_proto_dot_v1_dot_admin__pb2.RetryDeadLettersResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'dejalog.v1.AdminService', rpc_method_handlers)
@@ -70,7 +89,7 @@ def add_AdminServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AdminService(object):
-    """Tells operators how the daemon and its index are.
+    """Tells operators how the daemon and its index are, and does what only the writer can.
     """
 
     @staticmethod
@@ -90,6 +109,33 @@ class AdminService(object):
             '/dejalog.v1.AdminService/Status',
             dejalog_dot_proto_dot_v1_dot_admin__pb2.StatusRequest.SerializeToString,
             dejalog_dot_proto_dot_v1_dot_admin__pb2.StatusResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RetryDeadLetters(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dejalog.v1.AdminService/RetryDeadLetters',
+            dejalog_dot_proto_dot_v1_dot_admin__pb2.RetryDeadLettersRequest.SerializeToString,
+            dejalog_dot_proto_dot_v1_dot_admin__pb2.RetryDeadLettersResponse.FromString,
             options,
             channel_credentials,
             insecure,

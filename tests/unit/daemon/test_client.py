@@ -12,8 +12,9 @@ from dejalog.daemon.client import Client, ClientTls, RemoteError
 from dejalog.daemon.sources.pushed import Pushed, Receipt
 from dejalog.indexer.errors import ConfigError
 from dejalog.indexer.event import Position
+from dejalog.indexer.letters import LetterFilter, RetryReport
 from dejalog.indexer.query import SearchRequest
-from dejalog.proto.v1 import ingest_pb2, ingest_pb2_grpc
+from dejalog.proto.v1 import admin_pb2, admin_pb2_grpc, ingest_pb2, ingest_pb2_grpc
 
 
 class Recorder(ingest_pb2_grpc.IngestServiceServicer):
@@ -87,3 +88,27 @@ def test_a_server_without_the_service_is_a_remote_error(recorder):
 def test_a_missing_certificate_is_named(tmp_path):
     with pytest.raises(ConfigError, match=r"ca: cannot read .*missing\.pem"):
         Client("127.0.0.1:1", tls=ClientTls(f"{tmp_path}/missing.pem"))
+
+
+class Admin(admin_pb2_grpc.AdminServiceServicer):
+    def RetryDeadLetters(self, request, context):  # noqa: N802 - the name is the contract's
+        if request.reason == "slow":
+            context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "too late")
+        return admin_pb2.RetryDeadLettersResponse(retried=3, events=4, cut=1)
+
+
+def test_a_retry_is_asked_of_the_daemon():
+    from concurrent.futures import ThreadPoolExecutor
+
+    server = grpc.server(ThreadPoolExecutor(1))
+    admin_pb2_grpc.add_AdminServiceServicer_to_server(Admin(), server)
+    address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+    server.start()
+    try:
+        with Client(address) as client:
+            report = client.retry_dead_letters(LetterFilter(reason="bad-json"))
+            with pytest.raises(TimeoutError, match="did not answer in time"):
+                client.retry_dead_letters(LetterFilter(reason="slow"))
+    finally:
+        server.stop(0).wait()
+    assert report == RetryReport(retried=3, events=4, cut=1)

@@ -10,15 +10,20 @@ from hypothesis import strategies as st
 
 from dejalog.daemon.messages import (
     RESPONSE_BYTES_MAX,
+    letter_filter_from_message,
+    letter_filter_to_message,
     request_from_message,
     request_to_message,
     result_from_message,
     result_to_message,
+    retry_report_from_message,
+    retry_report_to_message,
     status_from_message,
     status_to_message,
 )
 from dejalog.indexer.event import Event, Kind, TimeOrigin
 from dejalog.indexer.hit import Evidence, Hit, Occurrence, Scores, SearchResult
+from dejalog.indexer.letters import LetterFilter, NumberRanges, RetryReport
 from dejalog.indexer.query import Mode, SearchRequest
 from dejalog.indexer.status import IndexStatus
 from dejalog.proto.v1 import search_pb2
@@ -163,3 +168,27 @@ def test_a_mode_of_a_newer_contract_is_a_key_error():
 def test_zero_limit_means_ten_and_zero_occurrences_mean_none():
     message = search_pb2.SearchRequest(query="x", occurrences=0)
     assert request_from_message(message) == replace(SearchRequest("x"), limit=10, occurrences=0)
+
+
+@given(
+    st.builds(
+        LetterFilter,
+        numbers=st.none()
+        | st.lists(st.tuples(st.integers(0, 50), st.integers(50, 90)), min_size=1).map(
+            NumberRanges.of
+        ),
+        reason=TEXTS,
+        source=TEXTS,
+        since_ns=st.none() | TIMES,
+        until_ns=st.none() | TIMES,
+    )
+)
+def test_which_dead_letters_are_meant_survives_the_wire(wanted: LetterFilter) -> None:
+    message = letter_filter_to_message(wanted)
+    assert letter_filter_from_message(message) == wanted
+    assert message.all == (wanted == LetterFilter())
+
+
+@given(st.builds(RetryReport, COUNTS, COUNTS, COUNTS, COUNTS, COUNTS, COUNTS))
+def test_what_a_retry_did_survives_the_wire(report: RetryReport) -> None:
+    assert retry_report_from_message(retry_report_to_message(report)) == report
