@@ -99,7 +99,7 @@ def _kafka(partitions: Sequence[PartitionLag]) -> str:
     else:
         text += "up to date"
     if lost:
-        text += f"; the broker deleted {_counted(lost, 'record')} before they were read"
+        text += f"; {_counted(lost, 'record')} deleted by the broker before being read"
     return text
 
 

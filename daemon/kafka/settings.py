@@ -100,8 +100,6 @@ class KafkaSettings:
             raise _bad("group", "must not be empty")
         if self.start not in STARTS:
             raise _bad("start", f"{self.start!r} is neither earliest nor latest")
-        if self.session_timeout_s > self.request_timeout_s:
-            raise _bad("session_timeout_s", "must not be above request_timeout_s")
         suffix = self.dead_letter_suffix
         if suffix and not _TOPIC_NAME.fullmatch(suffix):
             raise _bad("dead_letter_suffix", f"{suffix!r} cannot end the name of a topic")

@@ -197,7 +197,7 @@ def _settings(
         "segment.bytes": str(segment_bytes),
         "segment.ms": str(min(hours, _SEGMENT_HOURS_MAX) * _HOUR_MS),
         "max.message.bytes": str(message_bytes),
-        "message.timestamp.type": "CreateTime",
+        "message.timestamp.type": "LogAppendTime",
     }
 
 

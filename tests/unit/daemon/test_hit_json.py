@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -8,7 +9,7 @@ from dejalog.daemon.hit_json import hit_to_json, status_to_json, to_line
 from dejalog.indexer.context import Context
 from dejalog.indexer.event import Event, Kind, TimeOrigin
 from dejalog.indexer.hit import Evidence, Hit, Occurrence, Scores
-from dejalog.indexer.status import IndexStatus
+from dejalog.indexer.status import IndexStatus, PartitionLag
 
 TEXT = "\x1b[31mpump\x1b[0m \u202e trips \x9b \ud83d\udd25 \udc80 \u2028 end"
 
@@ -135,7 +136,23 @@ def test_a_status_has_the_documented_fields() -> None:
         "oldest_unix_nano": "1",
         "newest": None,
         "newest_unix_nano": None,
+        "partitions": [],
     }
+
+
+def test_partitions_of_a_broker_are_listed_by_the_daemon_that_reads_them() -> None:
+    status = replace(STATUS, partitions=(PartitionLag("kafka:logs", "3", 40, 100, 60, lost=5),))
+    assert status_to_json(status, is_daemon=True)["partitions"] == [
+        {
+            "source": "kafka:logs",
+            "partition": "3",
+            "position": 40,
+            "end": 100,
+            "lag": 60,
+            "lost": 5,
+        }
+    ]
+    assert status_to_json(status, is_daemon=False)["partitions"] is None
 
 
 def test_without_a_daemon_the_ingest_rate_is_unknown_and_not_zero() -> None:

@@ -25,7 +25,7 @@ from dejalog.indexer.event import Event, Kind, TimeOrigin
 from dejalog.indexer.hit import Evidence, Hit, Occurrence, Scores, SearchResult
 from dejalog.indexer.letters import LetterFilter, NumberRanges, RetryReport
 from dejalog.indexer.query import Mode, SearchRequest
-from dejalog.indexer.status import IndexStatus
+from dejalog.indexer.status import IndexStatus, PartitionLag
 from dejalog.proto.v1 import search_pb2
 
 TIMES = st.integers(-(2**63), 2**63 - 1)
@@ -99,7 +99,8 @@ def test_a_result_survives_the_wire(result):
 
 @pytest.mark.parametrize("newest_ns", [None, 0, 5])
 def test_a_status_survives_the_wire(newest_ns):
-    status = IndexStatus("/d", "1", "f", 1, 2, 3, 4, 5, 6, None, newest_ns, 7, 0.5, 0.25)
+    lags = (PartitionLag("kafka:logs", "3+1", 4, 9, 5, lost=2),)
+    status = IndexStatus("/d", "1", "f", 1, 2, 3, 4, 5, 6, None, newest_ns, 7, 0.5, 0.25, lags)
     assert status_from_message(status_to_message(status)) == status
 
 

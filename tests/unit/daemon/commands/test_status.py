@@ -17,7 +17,7 @@ from dejalog.indexer.encode import Encoder
 from dejalog.indexer.errors import DataDirectoryError
 from dejalog.indexer.event import DeadLetter, Event, Kind, TimeOrigin
 from dejalog.indexer.mask import mask_pattern
-from dejalog.indexer.status import IndexStatus
+from dejalog.indexer.status import IndexStatus, PartitionLag
 from dejalog.indexer.store.directory import DataDirectory
 
 
@@ -141,3 +141,26 @@ def test_a_daemon_is_asked_for_its_rate_and_trusted_with_nothing(
 )
 def test_sizes_are_in_the_largest_unit(size_bytes: int, text: str) -> None:
     assert size(size_bytes) == text
+
+
+@pytest.mark.parametrize(
+    ("partitions", "told"),
+    [
+        ([PartitionLag("kafka:logs", "0", 9, 9, 0)], "1 partition read here, up to date"),
+        (
+            [
+                PartitionLag("kafka:logs", "0", 9, 19, 10),
+                PartitionLag("kafka:logs", "1", 0, 1190, 1190),
+            ],
+            "2 partitions read here, 1 200 records behind (most in kafka:logs 1)",
+        ),
+        (
+            [PartitionLag("kafka:logs", "0", 9, 9, 0, lost=1)],
+            "1 partition read here, up to date; 1 record deleted by the broker before being read",
+        ),
+    ],
+)
+def test_how_far_a_broker_is_ahead_is_told_in_one_line(
+    partitions: list[PartitionLag], told: str
+) -> None:
+    assert status._kafka(partitions) == told

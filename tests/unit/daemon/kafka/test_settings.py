@@ -59,7 +59,6 @@ def test_an_address_of_ipv6_is_a_host() -> None:
     [
         ({"bootstrap_servers": ("a:1",), "group": ""}, "group"),
         ({"start": "now"}, "start"),
-        ({"session_timeout_s": 50.0}, "session_timeout_s"),
         ({"dead_letter_suffix": "/dlq"}, "dead_letter_suffix"),
         ({"tls_ca": "ca.pem"}, "tls"),
         ({"tls_cert": "c.pem", "tls_key": "k.pem"}, "tls"),

@@ -73,7 +73,7 @@ def test_a_topic_is_made_as_the_flags_say() -> None:
         "segment.bytes": str(2 * MIB),
         "segment.ms": str(24 * 3600 * 1000),
         "max.message.bytes": str(MIB + BATCH_BYTES),
-        "message.timestamp.type": "CreateTime",
+        "message.timestamp.type": "LogAppendTime",
     }
 
 

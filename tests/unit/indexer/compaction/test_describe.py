@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import pytest
 
+from dejalog.indexer.append import Batch
 from dejalog.indexer.compact import CompactRules, compact_directory
 from dejalog.indexer.compaction.describe import describe_shards, read_columns, read_labelsets
+from dejalog.indexer.event import DeadLetter
 from dejalog.indexer.filter import Condition
 from dejalog.indexer.retain import delete_events
 from dejalog.indexer.store.directory import DataDirectory
@@ -75,3 +77,14 @@ def test_a_damaged_word_index_counts_as_incomplete(maker) -> None:
     stamp = maker.directory.shards[1].path / "lexical" / "format.json"
     stamp.write_text("{")
     assert not describe_shards(maker.directory)[1].is_indexed
+
+
+def test_a_shard_of_dead_letters_alone_is_as_old_as_itself(make_index) -> None:
+    """Without events its newest one was of 1970, so that retention by age dropped it at once."""
+    made = make_index()
+    letter = DeadLetter("not-utf8", "byte 3", b"\xff", 1, 1, "file", "a", 0)
+    made.appender.append(Batch([], [letter], []))
+    made.appender.seal()
+    sealed = describe_shards(made.directory)[0]
+    assert sealed.dead_letters == 1
+    assert sealed.newest_ns == made.directory.shards[0].header.created_ns
