@@ -13,6 +13,7 @@ from importlib.metadata import version
 
 from dejalog.daemon.commands import COMMANDS
 from dejalog.daemon.flags import add_common_flags
+from dejalog.daemon.memory import bound_heaps
 from dejalog.indexer.errors import ConfigError, DejalogError, QueryError
 
 EXIT_USAGE = 2
@@ -23,6 +24,7 @@ EXIT_INTERRUPTED = 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code; never shows a traceback for a known error."""
+    bound_heaps()
     parser = _parser()
     parsed = parser.parse_args(arguments)
     if parsed.command is None:

@@ -43,13 +43,16 @@ def running_parts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]
 
 @pytest.fixture(params=["mock"])
 def running(running_parts: Running) -> Running:
-    """The worker of all these tests, running and idle; a test that ended it spoils no other."""
+    """The worker of all these tests, running and idle; one test that fails spoils no other."""
+    worker, sent = running_parts.worker, running_parts.sent
     for api in Api:
         running_parts.cluster.clear_errors(api)
-    if not running_parts.worker.is_running():
-        running_parts.worker.start()
-        running_parts.sent.more(10)
-    running_parts.sent.wait_until_stored(running_parts.worker)
+    if worker.positions() != sent.ends():
+        worker.kill()
+    if not worker.is_running():
+        worker.start()
+        sent.more(10)
+    sent.wait_until_stored(worker)
     return running_parts
 
 
