@@ -91,6 +91,29 @@ def test_a_worker_that_is_gone_for_good_is_replaced_without_its_data_directory(
     sent.assert_none_missing(first, second)
 
 
+def test_a_worker_that_was_frozen_past_its_session_joins_again(
+    broker: Endpoint, topic: str, make_worker: MakeWorker
+) -> None:
+    """What it had read before it froze may be in both indexes: nobody could ask it."""
+    broker.create_topic(topic, PARTITIONS)
+    sent = Sent(broker, topic)
+    first, second = make_pair(broker, make_worker, are_peers=False)
+    first.start()
+    second.start()
+    with sent.flowing():
+        wait_until_shared(broker, topic, first, 2)
+        sent.wait_for_more(300)
+        with second.frozen():
+            wait_until_shared(broker, topic, first, 1)
+            sent.wait_for_more(300)
+        wait_until_shared(broker, topic, first, 2)
+        sent.wait_for_more(300)
+    sent.wait_until_stored(first, second)
+    first.stop()
+    second.stop()
+    sent.assert_none_missing(first, second)
+
+
 def make_pair(
     broker: Endpoint, make_worker: MakeWorker, *, are_peers: bool, **kafka: object
 ) -> tuple[Worker, Worker]:
