@@ -22,20 +22,35 @@ from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
-import aiokafka
 import faust
+from aiokafka import AIOKafkaConsumer
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from aiokafka.errors import (
     GroupAuthorizationFailedError,
+    IllegalStateError,
+    KafkaConnectionError,
     KafkaError,
+    KafkaTimeoutError,
     TopicAuthorizationFailedError,
 )
 from faust.app.base import BootStrategy
 from faust.transport.consumer import Fetcher
 from faust.transport.drivers import aiokafka as driver
 from mode import Service
+from mode.threads import WorkerThread
 
-from dejalog.daemon.kafka.client import new_consumer, pause, positions, wait_for_broker
+from dejalog.daemon.kafka.client import (
+    InstanceCheck,
+    commit_offsets,
+    fault_of,
+    known_topics,
+    log_ends,
+    new_consumer,
+    pause,
+    positions,
+    read_known,
+    wait_for_broker,
+)
 from dejalog.daemon.kafka.notices import quiet_libraries
 from dejalog.daemon.kafka.places import TopicPartition
 from dejalog.daemon.kafka.source import KafkaSource
@@ -49,6 +64,10 @@ _REBALANCE_TIMEOUT_S = 60.0
 _DRAIN_S = 40.0
 _COMMIT_S = 5.0
 _STOP_S = 15.0
+#: Faust's recovery ends for good, without a word, when a seek takes longer than this.
+_SEEK_S = 365 * 86_400.0
+#: No position: a fetch that begins there is never taken.
+_UNKNOWN = -1
 T = TypeVar("T")
 
 
@@ -64,24 +83,35 @@ async def run_worker(source: KafkaSource) -> None:
     ):
         app = _App(source, folder)
         app.finalize()
+        # A start lasts until partitions are assigned and sought, which may never come.
+        starting = asyncio.ensure_future(app.start())
         try:
-            await app.start()
-            await _watch(app, source)
+            await _watch(app, source, starting)
+        except BaseException as error:
+            source.fail(error)  # Before the stop cancels a fetch, which would be the reason then.
+            raise
         finally:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(app.stop(), _STOP_S)
+            # Mode's services swallow cancellations, so that wait_for would wait for ever.
+            stopping = asyncio.ensure_future(app.stop())
+            await asyncio.wait({starting, stopping}, timeout=_STOP_S)
+            for task in (starting, stopping):
+                if task.done() and not task.cancelled():
+                    task.exception()
 
 
-async def _watch(app: _App, source: KafkaSource) -> None:
+async def _watch(app: _App, source: KafkaSource, starting: asyncio.Future[None]) -> None:
     """Looks after the running app: its faults, its lags, topics that are missing."""
     consumer: _Consumer = app.consumer
     missing: set[str] = set()
     while not source.is_closing:
+        reason = starting.exception() if starting.done() else None
+        reason = reason or fault_of(consumer.inner)
         if app.should_stop or app.crashed:
-            reason = app.crash_reason or SourceError("the consumer stopped by itself")
+            reason = reason or app.crash_reason or SourceError("the consumer stopped by itself")
+        if reason is not None:
             raise reason
-        source.show_lags(consumer.ends())
-        topics = consumer.known_topics()
+        source.show_lags(log_ends(consumer.inner))
+        topics = known_topics(consumer.inner)
         if topics is not None:
             now_missing = set(source.rules.names()) - topics
             for name in sorted(now_missing - missing):
@@ -119,19 +149,37 @@ class _App(faust.App):  # type: ignore[misc]
             stream_wait_empty=False,
             broker_commit_interval=settings.commit_interval_s,
             broker_session_timeout=settings.session_timeout_s,
-            broker_request_timeout=settings.request_timeout_s,
+            broker_request_timeout=_SEEK_S,
             broker_rebalance_timeout=_REBALANCE_TIMEOUT_S,
         )
         self.transport = _Transport(self.conf.broker_consumer, self)
 
 
+class _Thread(WorkerThread):  # type: ignore[misc]
+    """A thread that waits for a broker which does not answer must not keep the process."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.daemon = True
+
+
 class _ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
     """Faust's thread around aiokafka's consumer, made by our settings."""
 
-    def _create_worker_consumer(self, transport: _Transport) -> aiokafka.AIOKafkaConsumer:
+    Worker = _Thread
+
+    def _create_worker_consumer(self, transport: _Transport) -> AIOKafkaConsumer:
         # Faust reads it for tables, of which there are none.
         self._assignor = RoundRobinPartitionAssignor
         return new_consumer(self.app.source.settings, rebalance_timeout_s=_REBALANCE_TIMEOUT_S)
+
+    async def on_thread_stop(self) -> None:
+        try:
+            await super().on_thread_stop()
+        except asyncio.CancelledError:
+            # aiokafka's own, of a fetch to a broker that is away: it ends there, and without this
+            # the thread would end without saying so, and mode would wait a minute for that.
+            await self._ensure_consumer()._client.close()
 
     async def subscribe(self, topics: Iterable[str]) -> None:
         """Subscribes to all topics of the settings, whatever Faust knows of."""
@@ -149,10 +197,12 @@ class _ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         before = positions(consumer)
         records = await super()._fetch_records(consumer, *arguments, **options)
         after = positions(consumer)
+        # Those that gave nothing are told of, too: an answer that went missing would otherwise be
+        # noticed only when more comes. So are those whose position came during the fetch.
+        starts = {**{TopicPartition(*p): _UNKNOWN for p in records}, **before}
         return {
             partition: Fetch(start, after.get(partition, start), records.get(partition, ()))
-            for partition, start in before.items()
-            if partition in records or after.get(partition, start) != start
+            for partition, start in starts.items()
         }
 
 
@@ -165,6 +215,7 @@ class _Consumer(driver.Consumer):  # type: ignore[misc]
         super().__init__(*arguments, **options)
         self._source: KafkaSource = self.app.source
         self._committed: dict[TopicPartition, int] = {}
+        self._instance = InstanceCheck(self._source.settings.instance)
 
     def _new_consumer_thread(self) -> _ConsumerThread:
         return _ConsumerThread(self, loop=self.loop, beacon=self.beacon)
@@ -193,8 +244,13 @@ class _Consumer(driver.Consumer):  # type: ignore[misc]
                 raise
 
     async def _fetch(self) -> None:
+        if not self.flow_active:
+            await self.wait(self.can_resume_flow)  # What is fetched then is of a later epoch.
         epoch = self._source.epoch
-        fetched, _ = await self._wait_next_records(timeout=1.0)
+        answer, _ = await self._wait_next_records(timeout=1.0)
+        expected = self._source.next_offsets()
+        # One without a leader is not sought, and gives nothing.
+        fetched = {p: each for p, each in answer.items() if p in expected or each.is_anything}
         is_sound = not fetched or await self._begins_before(fetched)
         if not fetched or epoch != self._source.epoch or not self.flow_active:
             return
@@ -209,9 +265,11 @@ class _Consumer(driver.Consumer):  # type: ignore[misc]
             # Faust gives a seek up after a while, and goes on as if it had been done.
             await self.seek_to_committed()
             return
-        known = await self._known(list(next_offsets), next_offsets)
-        if epoch == self._source.epoch:
-            await self.seek_wait(self._source.begin(known))
+        known = await self._known(epoch, list(next_offsets), next_offsets)
+        if known is not None:
+            # A topic that came or went has unassigned everything: the next assignment seeks.
+            with suppress(IllegalStateError):
+                await self.seek_wait(self._source.begin(known, is_assigned=False))
 
     async def _begins_before(self, fetched: Mapping[TopicPartition, Fetch]) -> bool:
         """Says whether no log has lost what a fetch lacks at its start: aiokafka would go on at the
@@ -230,12 +288,13 @@ class _Consumer(driver.Consumer):  # type: ignore[misc]
             return {}
         try:
             epoch = self._source.epoch
-            known = await self._known(partitions, await self._source.stored(partitions))
-            if epoch != self._source.epoch:
+            known = await self._known(epoch, partitions, await self._source.stored(partitions))
+            if known is None:
                 return {}  # Taken away meanwhile; the next assignment seeks for itself.
-            starts = self._source.begin(known)
-            self._source.claim(starts)
+            starts = self._source.begin(known, is_assigned=True)
             await self.seek_wait(starts)
+        except IllegalStateError:
+            return {}  # A topic that came or went has unassigned everything.
         except asyncio.CancelledError:
             raise
         except BaseException as error:
@@ -245,19 +304,29 @@ class _Consumer(driver.Consumer):  # type: ignore[misc]
         return starts
 
     async def _known(
-        self, partitions: Sequence[TopicPartition], stored: Mapping[TopicPartition, int | None]
-    ) -> dict[TopicPartition, Known]:
-        consumer = self._aiokafka()
-        beginnings = await self._on_thread(consumer.beginning_offsets(partitions))
-        ends = await self._on_thread(consumer.end_offsets(partitions))
-        committed = {p: await self._on_thread(consumer.committed(p)) for p in partitions}
-        return {p: Known(stored[p], committed[p], beginnings[p], ends[p]) for p in partitions}
+        self,
+        epoch: int,
+        partitions: Sequence[TopicPartition],
+        stored: Mapping[TopicPartition, int | None],
+    ) -> dict[TopicPartition, Known] | None:
+        """What is known of those that have a leader; None if the epoch has ended meanwhile."""
+        while epoch == self._source.epoch:
+            try:
+                known = await self._on_thread(read_known(self._aiokafka(), partitions, stored))
+            except KafkaTimeoutError:
+                continue  # A leader or the broker is away, and looked for.
+            if epoch == self._source.epoch:
+                return known
+        return None
 
     async def on_partitions_revoked(self, revoked: set[Any]) -> None:
         """Gives partitions up once what was handed out of them is durable and committed."""
-        partitions = [TopicPartition(*tp) for tp in revoked]
+        # aiokafka may name an older assignment than the one that is read.
+        given = {TopicPartition(*tp) for tp in revoked}
+        partitions = sorted(given | self._source.next_offsets().keys())
         self._source.revoke(partitions)
         try:
+            self._instance.check(self._aiokafka())
             await self._source.drain(partitions, _DRAIN_S)
         except SourceError as error:
             self._source.fail(error)
@@ -275,10 +344,8 @@ class _Consumer(driver.Consumer):  # type: ignore[misc]
         if not changed:
             return False
         try:
-            commit = self._aiokafka().commit(
-                {aiokafka.TopicPartition(*p): at for p, at in changed.items()}
-            )
-            await asyncio.wait_for(self._on_thread(commit), _COMMIT_S)
+            commit = self._on_thread(commit_offsets(self._aiokafka(), changed))
+            await asyncio.wait_for(commit, _COMMIT_S)
         except (GroupAuthorizationFailedError, TopicAuthorizationFailedError) as error:
             self._source.fail(error)
             raise
@@ -292,25 +359,19 @@ class _Consumer(driver.Consumer):  # type: ignore[misc]
     def verify_event_path(self, now: float, tp: Any) -> None:
         """Faust's livelock check is about streams, of which there are none."""
 
-    def ends(self) -> dict[TopicPartition, int]:
-        """How far the assigned partitions' logs reach, as of the last fetch of each."""
-        consumer = self._thread._consumer
-        partitions = () if consumer is None else consumer.assignment()
-        ends = {TopicPartition(*tp): consumer.last_stable_offset(tp) for tp in partitions}
-        return {partition: end for partition, end in ends.items() if end is not None}
+    @property
+    def inner(self) -> AIOKafkaConsumer | None:
+        """The consumer that does the work, once it is there."""
+        return self._thread._consumer
 
-    def known_topics(self) -> set[str] | None:
-        """The topics that the broker has, or None while that is not known."""
-        consumer = self._thread._consumer
-        if consumer is None or consumer._subscription.subscription is None:
-            return None
-        return set(consumer._client.cluster.topics(exclude_internal_topics=True))
-
-    def _aiokafka(self) -> aiokafka.AIOKafkaConsumer:
+    def _aiokafka(self) -> AIOKafkaConsumer:
         return self._thread._ensure_consumer()
 
     async def _on_thread(self, call: Coroutine[Any, Any, T]) -> T:
         """Runs a coroutine of the consumer's on its thread."""
+        if self._thread.thread_loop.is_closed():
+            call.close()
+            raise KafkaConnectionError("the consumer has ended")
         future: concurrent.futures.Future[T] = asyncio.run_coroutine_threadsafe(
             call, self._thread.thread_loop
         )

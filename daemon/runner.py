@@ -156,8 +156,20 @@ class _Daemon:
             settings=self._settings.ingest,
             on_commit=lambda totals: self._committed(number, totals),
             on_dead_letters=self._push.observe if self._push is self._sources[number] else None,
-            gate=disk_gate(self._settings, is_fatal=False),
+            gate=self._gate(self._sources[number]),
         )
+
+    def _gate(self, source: Source) -> Callable[[], bool]:
+        has_room, kafka = disk_gate(self._settings, is_fatal=False), self._kafka
+        if kafka is None or source is not kafka:
+            return has_room
+
+        def is_open() -> bool:
+            # What went to another worker while the disk was full must not be stored here, too.
+            kafka.check()
+            return has_room()
+
+        return is_open
 
     def _new_dead_letter_topic(self) -> DeadLetterTopic | None:
         kafka, index = self._settings.kafka, self._index

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Coroutine, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
 
 import aiokafka
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from aiokafka.errors import KafkaConnectionError
+from aiokafka.structs import OffsetAndMetadata
 
 from dejalog.daemon.kafka.connection import security_arguments
 from dejalog.daemon.kafka.places import TopicPartition
 from dejalog.daemon.kafka.settings import KafkaSettings
 from dejalog.daemon.kafka.source import KafkaSource
+from dejalog.daemon.kafka.starts import Known
+from dejalog.indexer.errors import SourceError
 
 #: Between two looks at a broker that is not there, and at a worker that runs.
 _PAUSE_S = 1.0
@@ -68,6 +75,102 @@ def positions(consumer: aiokafka.AIOKafkaConsumer) -> dict[TopicPartition, int]:
     }
 
 
+async def read_known(
+    consumer: aiokafka.AIOKafkaConsumer,
+    partitions: Sequence[TopicPartition],
+    stored: Mapping[TopicPartition, int | None],
+) -> dict[TopicPartition, Known]:
+    """Returns what is known of those partitions that have a leader; raises KafkaError.
+
+    The others are sought once something of them is fetched.
+    """
+    leader = consumer._client.cluster.leader_for_partition
+    led = [partition for partition in partitions if leader(partition) not in (None, -1)]
+    beginnings = await consumer.beginning_offsets(led)
+    ends = await consumer.end_offsets(led)
+    wanted = [aiokafka.TopicPartition(*partition) for partition in led]
+    # One request for all: one by one, many partitions over a slow line take minutes.
+    found = await consumer._coordinator.fetch_committed_offsets(wanted)
+    committed = {partition: each.offset for partition, each in found.items()}
+    return {p: Known(stored[p], committed.get(p), beginnings[p], ends[p]) for p in led}
+
+
+async def commit_offsets(
+    consumer: aiokafka.AIOKafkaConsumer, offsets: Mapping[TopicPartition, int]
+) -> None:
+    """Tells the group; raises KafkaError.
+
+    Not by the consumer's own commit: it refuses once a topic that came or went has unassigned
+    everything, while the group still holds what is given up to be ours.
+    """
+    given = {
+        aiokafka.TopicPartition(*partition): OffsetAndMetadata(offset, "")
+        for partition, offset in offsets.items()
+    }
+    await consumer._coordinator.commit_offsets(None, given)
+
+
+def log_ends(consumer: aiokafka.AIOKafkaConsumer | None) -> dict[TopicPartition, int]:
+    """How far the assigned partitions' logs reach, as of the last fetch of each."""
+    # One look at what the consumer's thread may replace at any moment.
+    subscription = None if consumer is None else consumer._subscription.subscription
+    assignment = None if subscription is None else subscription.assignment
+    if assignment is None:
+        return {}
+    ends = {TopicPartition(*tp): assignment.state_value(tp).lso for tp in assignment.tps}
+    return {partition: end for partition, end in ends.items() if end is not None}
+
+
+def known_topics(consumer: aiokafka.AIOKafkaConsumer | None) -> set[str] | None:
+    """The topics that the broker has, or None while that is not known."""
+    if consumer is None or consumer._subscription.subscription is None:
+        return None
+    return set(consumer._client.cluster.topics(exclude_internal_topics=True))
+
+
+def fault_of(consumer: aiokafka.AIOKafkaConsumer | None) -> BaseException | None:
+    """What has ended coordination or fetching: aiokafka tells it only to who fetches."""
+    coordinator = None if consumer is None else consumer._coordinator
+    if consumer is None or coordinator is None:
+        return None
+    found: BaseException | None = coordinator._pending_exception
+    for task in (coordinator._coordination_task, consumer._fetcher._fetch_task):
+        if task.done() and not task.cancelled():
+            found = found or task.exception()
+    return found
+
+
+class InstanceCheck:
+    """Notices that another worker has this one's `instance`.
+
+    The broker tells the loser only that it does not know it, as after a long absence; the two then
+    take turns, and both index.
+    """
+
+    #: So many expulsions within so many seconds are no accident.
+    EXPULSIONS = 3
+    WITHIN_S = 60.0
+
+    def __init__(self, instance: str) -> None:
+        self._instance = instance
+        self._expelled_at_s: list[float] = []
+
+    def check(self, consumer: aiokafka.AIOKafkaConsumer) -> None:
+        """Looks at a consumer whose partitions are taken away; raises SourceError."""
+        if self._instance and not consumer._coordinator.member_id:
+            self.note_expulsion(time.monotonic())
+
+    def note_expulsion(self, now_s: float) -> None:
+        """Takes one expulsion; raises SourceError at one too many."""
+        self._expelled_at_s = [*self._expelled_at_s, now_s][-self.EXPULSIONS :]
+        is_full = len(self._expelled_at_s) == self.EXPULSIONS
+        if is_full and now_s - self._expelled_at_s[0] < self.WITHIN_S:
+            raise SourceError(
+                "kafka: the group threw this worker out three times within a minute: another one "
+                f"has kafka.instance {self._instance!r}, too; give each its own, or none"
+            )
+
+
 async def wait_for_broker(source: KafkaSource) -> bool:
     """Tries until a broker answers; returns False if the source is closing before.
 
@@ -84,7 +187,8 @@ async def wait_for_broker(source: KafkaSource) -> bool:
             **security_arguments(settings),
         )
         try:
-            await client.bootstrap()
+            if not await _is_done(source, client.bootstrap()):
+                return False
         except KafkaConnectionError as error:
             if not has_waited:
                 source.say(f"kafka: no broker at {servers} yet ({error}); waiting for it")
@@ -96,6 +200,20 @@ async def wait_for_broker(source: KafkaSource) -> bool:
         finally:
             await client.close()
         await pause(source)
+    return False
+
+
+async def _is_done(source: KafkaSource, call: Coroutine[Any, Any, None]) -> bool:
+    """Waits for a call, or until the source is closing; says whether it has ended."""
+    task = asyncio.ensure_future(call)
+    while not task.done() and not source.is_closing:
+        await asyncio.wait({task}, timeout=_PAUSE_S / 5)
+    if task.done():
+        task.result()
+        return True
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
     return False
 
 

@@ -76,7 +76,9 @@ class Inbox:
                 record = self._queue.popleft()
                 self._queue_bytes -= _cost(record)
                 size_bytes += len(record.data)
-                self._handed_out[record.source, record.partition] = record.next_offset
+                key = record.source, record.partition
+                # One that is handed out again takes nothing back of what was before.
+                self._handed_out[key] = max(record.next_offset, self._handed_out.get(key, 0))
                 taken.append(record)
             self._bytes_read += size_bytes
         if taken:
@@ -107,12 +109,28 @@ class Inbox:
         with self._changed:
             return dict(self._stored)
 
+    def reached(self) -> dict[Key, int]:
+        """How far every partition is stored, handed out or queued: where to go on reading it."""
+        with self._changed:
+            reached = dict(self._stored)
+            for key, offset in self._handed_out.items():
+                reached[key] = max(offset, reached.get(key, 0))
+            for record in self._queue:
+                key = (record.source, record.partition)
+                reached[key] = max(record.next_offset, reached.get(key, 0))
+            return reached
+
     def fail(self, error: BaseException) -> None:
         """Makes every poll raise; the first error counts."""
         with self._changed:
             self._failure = self._failure or error
             self._changed.notify_all()
         self._on_change()
+
+    def check(self) -> None:
+        """Raises what `fail` was told."""
+        if self._failure is not None:
+            raise self._failure
 
     def finish(self) -> None:
         """Hands out nothing more: what is queued is read again by the next run."""

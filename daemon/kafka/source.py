@@ -25,6 +25,8 @@ from dejalog.indexer.status import PartitionLag
 
 #: How long a waiting coroutine sleeps at most before it looks whether the run is ending.
 _TICK_S = 0.2
+#: How long a close waits for the worker's thread; what is durable does not depend on it.
+_CLOSE_S = 20.0
 
 
 class KafkaSource:
@@ -54,7 +56,7 @@ class KafkaSource:
         self._names = PartitionNames()
         self._tracking = Tracking(self.rules, self._names)
         self._stored: dict[Key, int] = {}
-        self._starts: dict[TopicPartition, int] = {}
+        self._claimed: dict[TopicPartition, int] = {}
         self._thread: threading.Thread | None = None
         self._is_closing = threading.Event()
         self._lags: tuple[PartitionLag, ...] = ()
@@ -80,6 +82,10 @@ class KafkaSource:
         """False until the source is finished: a topic has no end."""
         return self._inbox.is_finished
 
+    def check(self) -> None:
+        """Raises what the worker has failed with, for who is about to store."""
+        self._inbox.check()
+
     def finish(self) -> None:
         """Fetches and hands out nothing more; what was handed out can still be acknowledged."""
         self._inbox.finish()
@@ -94,7 +100,7 @@ class KafkaSource:
         self._is_closing.set()
         self._wake()
         if self._thread is not None:
-            self._thread.join()
+            self._thread.join(_CLOSE_S)
 
     def progress(self) -> Progress:
         """Returns the bytes handed out; what is still to come is never known."""
@@ -169,8 +175,11 @@ class KafkaSource:
     async def stored(
         self, partitions: Collection[TopicPartition]
     ) -> dict[TopicPartition, int | None]:
-        """How far the partitions are stored, here or by a peer; None if not at all."""
-        found = {**self._stored, **self._inbox.stored()}
+        """How far the partitions are stored or on their way, here or by a peer; None if not at all.
+
+        On their way is only what was not taken away: see `revoke` and `drain`.
+        """
+        found = {**self._stored, **self._inbox.reached()}
         for key, offset in (await asyncio.to_thread(self._peer_positions)).items():
             found[key] = max(offset, found.get(key, offset))
         return {partition: found.get(self._names.key(partition)) for partition in partitions}
@@ -179,19 +188,26 @@ class KafkaSource:
         """The offsets that the group may be told: what is stored, or where reading began."""
         stored = self._inbox.stored()
         return {
-            p: max(self._starts[p], stored.get(self._names.key(p), 0))
+            p: max(self._claimed[p], stored.get(self._names.key(p), 0))
             for p in partitions
-            if p in self._starts
+            if p in self._claimed
         }
 
-    def claim(self, starts: Mapping[TopicPartition, int]) -> None:
-        """Notes where an assignment begins: what is before is durable, or lost."""
-        self._starts = dict(starts)
+    def begin(
+        self, known: Mapping[TopicPartition, Known], *, is_assigned: bool
+    ) -> dict[TopicPartition, int]:
+        """Begins at the planned starts and returns them; raises SourceError for a fault.
 
-    def begin(self, known: Mapping[TopicPartition, Known]) -> dict[TopicPartition, int]:
-        """Begins at the planned starts and returns them; raises SourceError for a fault."""
+        After an assignment the group may be told where it begins: what is before is durable, except
+        for a gap, and for what is on its way to be stored (its earlier claim stays).
+        """
         starts = {p: plan_start(each, self.settings.start) for p, each in known.items()}
+        reached, stored = self._inbox.reached(), self._inbox.stored()
         self._inbox.put(self._tracking.begin(starts))
+        for partition, start in starts.items() if is_assigned else ():
+            key = self._names.key(partition)
+            if reached.get(key, 0) <= stored.get(key, 0):
+                self._claimed[partition] = start.expected
         return {partition: start.offset for partition, start in starts.items()}
 
     def show_lags(self, ends: Mapping[TopicPartition, int]) -> None:

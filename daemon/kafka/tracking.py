@@ -56,9 +56,19 @@ class Fetch:
     records: Sequence[ConsumerRecord]
 
     @property
+    def is_anything(self) -> bool:
+        """Whether it gave records, or went on without."""
+        return bool(self.records) or self.end != self.start
+
+    @property
+    def goes_back(self) -> bool:
+        """Whether it has what lies before its start: aiokafka has gone to another place."""
+        return self.end < self.start or any(r.offset < self.start for r in self.records[:1])
+
+    @property
     def begins_with_a_hole(self) -> bool:
         """Whether there is no record at its start: by compaction, a marker, or retention."""
-        return not self.records or self.records[0].offset > self.start
+        return self.end > self.start and (not self.records or self.records[0].offset > self.start)
 
 
 class OutOfStepError(Exception):
@@ -77,6 +87,7 @@ class Tracking:
         self._rules = rules
         self._names = names
         self._lost = dict(lost or {})
+        self._told: dict[Key, int] = {}
         self._expected: dict[TopicPartition, int] = {}
         self.epoch = 0
 
@@ -115,8 +126,9 @@ class Tracking:
 
         Raises OutOfStepError, and has then taken nothing.
         """
-        if any(fetch.start != self._expected.get(p) for p, fetch in fetched.items()):
-            raise OutOfStepError
+        for partition, fetch in fetched.items():
+            if fetch.goes_back or fetch.start != self._expected.get(partition):
+                raise OutOfStepError
         taken: list[Record] = []
         for partition, fetch in fetched.items():
             taken += [self._record(partition, record, now_ns) for record in fetch.records]
@@ -144,7 +156,10 @@ class Tracking:
     def _gap(self, partition: TopicPartition, expected: int, beginning: int) -> Record:
         count = beginning - expected
         key = self._names.key(partition)
-        self._lost[key] = self._lost.get(key, 0) + count
+        # The same gap is met again where its record was dropped before it was stored.
+        untold = beginning - max(expected, self._told.get(key, expected))
+        self._lost[key] = self._lost.get(key, 0) + max(0, untold)
+        self._told[key] = max(beginning, self._told.get(key, 0))
         detail = (
             f"the broker's retention deleted {count} records, offsets {expected} to "
             f"{beginning - 1} of {partition.topic}/{partition.partition}, before they were read"

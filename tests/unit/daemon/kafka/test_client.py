@@ -2,8 +2,11 @@ from __future__ import annotations
 
 import asyncio
 
-from dejalog.daemon.kafka.client import new_consumer, positions
+import pytest
+
+from dejalog.daemon.kafka.client import InstanceCheck, new_consumer, positions
 from dejalog.daemon.kafka.settings import KafkaSettings
+from dejalog.indexer.errors import SourceError
 
 
 def test_a_consumer_reads_what_is_committed_and_leaves_commits_to_us() -> None:
@@ -27,3 +30,17 @@ def test_a_consumer_reads_what_is_committed_and_leaves_commits_to_us() -> None:
         await consumer.stop()
 
     asyncio.run(check())
+
+
+def test_a_worker_that_is_thrown_out_again_and_again_says_that_its_name_is_taken() -> None:
+    instance = InstanceCheck("gateway-1")
+    instance.note_expulsion(0.0)
+    instance.note_expulsion(30.0)
+    with pytest.raises(SourceError, match=r"kafka\.instance 'gateway-1'"):
+        instance.note_expulsion(59.0)
+
+
+def test_rare_expulsions_are_of_no_interest() -> None:
+    instance = InstanceCheck("gateway-1")
+    for now_s in (0.0, 30.0, 61.0, 92.0, 200.0):
+        instance.note_expulsion(now_s)

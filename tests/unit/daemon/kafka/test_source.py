@@ -60,7 +60,7 @@ def test_our_own_errors_are_told_in_their_own_words() -> None:
 
 def begun(source: KafkaSource, **known: int) -> None:
     given = {"stored": None, "committed": None, "beginning": 0, "end": 100, **known}
-    source.claim(source.begin({LOGS: Known(**given)}))  # type: ignore[arg-type]
+    source.begin({LOGS: Known(**given)}, is_assigned=True)  # type: ignore[arg-type]
 
 
 def test_the_group_is_told_what_is_stored_and_before_that_where_reading_began() -> None:
@@ -79,6 +79,24 @@ def test_the_group_is_not_set_back_by_a_partition_that_came_back() -> None:
     source.ack([Position(*KEY, 20)])
     begun(source, stored=20, committed=70)
     assert source.durable([LOGS]) == {LOGS: 70}
+
+
+def test_the_group_is_not_told_of_what_lies_behind_a_gap_that_is_not_stored() -> None:
+    """A gap whose dead letter was dropped in a rebalance was forgotten: the group had been told."""
+    source, _ = new_source()
+    begun(source, stored=10, beginning=50)
+    assert source.durable([LOGS]) == {LOGS: 10}
+    (gap,) = source.poll(records_max=9, bytes_max=9, timeout_s=0)
+    source.ack([Position(*KEY, gap.next_offset)])
+    assert source.durable([LOGS]) == {LOGS: 50}
+
+
+def test_who_is_about_to_store_is_told_that_the_worker_has_failed() -> None:
+    source, _ = new_source()
+    source.check()
+    source.fail(SourceError("kafka: gone"))
+    with pytest.raises(SourceError, match="gone"):
+        source.check()
 
 
 def test_an_unsound_fetch_is_not_taken() -> None:

@@ -32,7 +32,9 @@ class Given:
 
 
 def tracking(at: int = 10, lost: int = 0) -> Tracking:
-    made = Tracking(TopicRules([TopicRule(name="logs")]), PartitionNames(), {KEY: lost})
+    made = Tracking(
+        TopicRules([TopicRule(name="logs")]), PartitionNames(), {KEY: lost} if lost else {}
+    )
     made.begin({LOGS: Start(at, at)})
     return made
 
@@ -151,3 +153,30 @@ def test_after_a_reset_records_are_of_another_partition() -> None:
     made.begin({LOGS: Start(0, 0)})
     (record,) = made.accept(fetch(0, Given(0)), NOW_NS)
     assert (record.source, record.partition) == ("kafka:logs", "0+2")
+
+
+def test_a_fetch_with_what_lies_before_its_start_is_not_taken() -> None:
+    """A topic was made anew while a fetch waited: aiokafka goes to its beginning in silence."""
+    for given in (fetch(10, Given(0), Given(10)), fetch(10, end=5)):
+        made = tracking()
+        assert given[LOGS].goes_back
+        with pytest.raises(OutOfStepError):
+            made.accept(given, NOW_NS)
+
+
+def test_a_fetch_without_anything_tells_where_the_consumer_stands() -> None:
+    (nothing,) = fetch(10).values()
+    assert not nothing.is_anything
+    assert not nothing.begins_with_a_hole
+    assert tracking().accept(fetch(10), NOW_NS) == []
+    with pytest.raises(OutOfStepError):
+        tracking().accept(fetch(11), NOW_NS)
+
+
+def test_a_gap_that_is_met_again_is_counted_once() -> None:
+    made = tracking()
+    made.begin({LOGS: Start(10, 45)})
+    made.begin({LOGS: Start(10, 45)})
+    assert made.lost() == {KEY: 35}
+    made.begin({LOGS: Start(10, 50)})
+    assert made.lost() == {KEY: 40}
