@@ -4,7 +4,7 @@
 2. The tokenizer adds its special tokens; what is too long is cut, the closing special tokens stay.
    The bundle's prefix token, if it has one, is inserted at position 1.
 3. A query is padded with mask tokens if the bundle expands queries.
-4. The model runs on batches of sequences of similar length.
+4. The model runs on batches of sequences of similar length, each batch on one thread.
 5. Rows that are no evidence are dropped: skiplist tokens (punctuation) and, if the bundle says so,
    special tokens. At least one row stays.
 
@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -99,7 +100,17 @@ class _Recipe:
 class Encoder:
     """A loaded model bundle. Safe to use from several threads."""
 
-    def __init__(self, bundle: Bundle, tokenizer: Tokenizer, session: ort.InferenceSession) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        tokenizer: Tokenizer,
+        session: ort.InferenceSession,
+        *,
+        threads: int = 1,
+    ) -> None:
+        # Batches run side by side, each on one thread: two threads inside each batch take 1.7 times
+        # as long as a single one for all, and 1.8 times its processor time (500 log patterns).
+        self._pool = ThreadPoolExecutor(threads, "encode") if threads > 1 else None
         self._config = bundle.config
         self._tokenizer = tokenizer
         self._session = session
@@ -120,14 +131,16 @@ class Encoder:
         Raises ModelError if the bundle is missing, incomplete or not of the expected layout.
         """
         files = read_bundle(bundle)
-        return cls(files, _open_tokenizer(files), _open_session(files, threads))
+        return cls(files, _open_tokenizer(files), _open_session(files), threads=threads)
 
     def encode_patterns(self, patterns: Sequence[str]) -> list[Encoded]:
         """Returns one Encoded for each pattern, in the order given."""
         sequences = [self._sequence(pattern, self._pattern_recipe) for pattern in patterns]
+        batches = list(_batches([len(sequence.ids) for sequence in sequences]))
+        chosen = ([sequences[index] for index in batch] for batch in batches)
+        runs = map(self._run, chosen) if self._pool is None else self._pool.map(self._run, chosen)
         results: list[Encoded | None] = [None] * len(sequences)
-        for batch in _batches([len(sequence.ids) for sequence in sequences]):
-            rows, pooled = self._run([sequences[index] for index in batch])
+        for batch, (rows, pooled) in zip(batches, runs, strict=True):
             for place, index in enumerate(batch):
                 sequence = sequences[index]
                 vectors, whole = self._finish(rows[place], pooled, place, sequence)
@@ -288,12 +301,10 @@ def _open_tokenizer(bundle: Bundle) -> Tokenizer:
     return tokenizer
 
 
-def _open_session(bundle: Bundle, threads: int) -> ort.InferenceSession:
+def _open_session(bundle: Bundle) -> ort.InferenceSession:
     options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
-    # Threads may spin between a batch's operators, but must not burn CPU between batches.
-    options.add_session_config_entry("session.force_spinning_stop", "1")
     # Warnings about the machine would end up on a user's terminal; errors raise.
     options.log_severity_level = 3
     try:
