@@ -1,15 +1,13 @@
-"""Kafka through Faust into the index: throughput with a profile, freshness and memory; JSON lines.
+"""Kafka through Faust into the index: throughput with a profile; JSON lines.
 
     python -m bench.kafka fill --topic bench --records 300000 FILE...
     python -m bench.kafka throughput --topic bench
     python -m bench.kafka agent --topic bench
-    python -m bench.kafka freshness --topic live --rate 1000 --minutes 5 FILE...
 
 All need a broker (`--bootstrap`, by default 127.0.0.1:9092). `throughput` reads the topic from its
 beginning into a fresh index in this process, and tells where processor time went: by thread, and
 within the pipeline's threads by stage. `agent` reads it with a plain Faust agent that stores
-nothing, for comparison. `freshness` produces lines at a rate while `dejalog run` serves, and asks
-for probes, lines with a code of their own, until a search finds them.
+nothing, for comparison.
 """
 
 from __future__ import annotations
@@ -19,8 +17,6 @@ import asyncio
 import gzip
 import json
 import os
-import random
-import subprocess
 import sys
 import tempfile
 import threading
@@ -31,43 +27,32 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import NewTopic
 
 from dejalog.daemon import pipeline as pipeline_module
-from dejalog.daemon.client import Client
 from dejalog.daemon.config import DataSettings, Settings
 from dejalog.daemon.engine import open_decoder, open_writable
 from dejalog.daemon.kafka.settings import KafkaSettings, TopicRule
 from dejalog.daemon.kafka.source import KafkaSource
 from dejalog.daemon.lexical_worker import LexicalWorker
 from dejalog.daemon.pipeline import Pipeline, Totals
-from dejalog.indexer.query import SearchRequest
-
-#: Between two questions for the same probe.
-PROBE_INTERVAL_S = 0.2
-#: One probe a second, so that the searches for them are about five a second.
-PROBES_PER_S = 1.0
 
 
 def main() -> None:
     """Runs one measurement."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=("fill", "throughput", "agent", "freshness"))
+    parser.add_argument("what", choices=("fill", "throughput", "agent"))
     parser.add_argument("files", nargs="*", type=Path)
     parser.add_argument("--bootstrap", default="127.0.0.1:9092")
     parser.add_argument("--topic", default="bench")
     parser.add_argument("--partitions", type=int, default=8)
     parser.add_argument("--records", type=int, default=300_000)
-    parser.add_argument("--rate", type=float, default=1_000.0)
-    parser.add_argument("--minutes", type=float, default=5.0)
     given = parser.parse_intermixed_args()
     measurements: dict[str, Callable[[argparse.Namespace], None]] = {
         "fill": fill,
         "throughput": throughput,
         "agent": agent,
-        "freshness": freshness,
     }
     measurements[given.what](given)
 
@@ -182,111 +167,6 @@ def agent(given: argparse.Namespace) -> None:
     )
 
 
-def freshness(given: argparse.Namespace) -> None:
-    """Time from produce to searchable at a steady rate, and the daemon's memory."""
-    make_topic(given)
-    with tempfile.TemporaryDirectory() as folder:
-        socket = f"unix:{folder}/socket"
-        process = start_daemon(given, folder, socket)
-        try:
-            measure_freshness(given, process, socket)
-        finally:
-            process.terminate()
-            process.wait(60)
-
-
-def measure_freshness(
-    given: argparse.Namespace, process: subprocess.Popen[bytes], socket: str
-) -> None:
-    """Produces, asks for probes and looks at memory until the time is over."""
-    end = time.monotonic() + given.minutes * 60
-    sent: dict[str, float] = {}
-    waits: list[float] = []
-    memory: list[int] = []
-    producing = threading.Thread(target=produce_steadily, args=(given, end, sent))
-    producing.start()
-    searches = 0
-    with Client(socket) as client:
-        while time.monotonic() < end or sent:
-            if time.monotonic() > end + 30:
-                break
-            for code, sent_at in list(sent.items()):
-                searches += 1
-                if client.search(SearchRequest(f'"{code}"', limit=1)).result.hits:
-                    waits.append(time.time() - sent_at)
-                    del sent[code]
-            memory.append(resident_bytes(process.pid))
-            time.sleep(PROBE_INTERVAL_S)
-    producing.join()
-    found = np.array(waits)
-    tenth = max(1, len(memory) // 10)
-    report(
-        "freshness",
-        rate=given.rate,
-        minutes=given.minutes,
-        probes=len(waits),
-        never_found=len(sent),
-        searches_per_s=round(searches / (given.minutes * 60), 1),
-        p50_s=round(float(np.percentile(found, 50)), 3),
-        p99_s=round(float(np.percentile(found, 99)), 3),
-        max_s=round(float(found.max()), 3),
-        resident_mib=[
-            round(float(np.median(memory[i : i + tenth])) / 2**20, 1)
-            for i in range(0, len(memory), tenth)
-        ],
-    )
-
-
-def produce_steadily(given: argparse.Namespace, end: float, sent: dict[str, float]) -> None:
-    """Sends lines at the rate, a probe among them every so often."""
-    producer = new_producer(given, linger_ms=5)
-    source = lines(given.files, 1 << 60)
-    started, count, probes = time.monotonic(), 0, 0
-    while (now := time.monotonic()) < end:
-        while count < (now - started) * given.rate:
-            producer.send(given.topic, next(source))
-            count += 1
-        if probes < (now - started) * PROBES_PER_S:
-            code = f"PROBE-{random.randrange(10**8):08d}"
-            sent[code] = time.time()
-            text = f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} probe {code} passed"
-            producer.send(given.topic, text.encode())
-            probes += 1
-        time.sleep(0.01)
-    producer.flush()
-
-
-def start_daemon(given: argparse.Namespace, folder: str, socket: str) -> subprocess.Popen[bytes]:
-    """Starts `dejalog run --source kafka` and waits until it is ready."""
-    topics = json.dumps([{"name": given.topic}])
-    options = {
-        "kafka.bootstrap_servers": given.bootstrap,
-        "kafka.topics": topics,
-        "kafka.group": f"bench-{uuid.uuid4().hex[:8]}",
-        "kafka.start": "latest",
-        "server.listen": socket,
-        "server.otlp_listen": "",
-    }
-    flags = [part for item in options.items() for part in ("--set", "=".join(item))]
-    command = [sys.executable, "-m", "dejalog.daemon", "run", "--source", "kafka", *flags]
-    process = subprocess.Popen(
-        [*command, "--data", f"{folder}/data"], stderr=subprocess.PIPE, stdin=subprocess.DEVNULL
-    )
-    assert process.stderr is not None
-    for line in process.stderr:
-        if b"ready" in line:
-            break
-    threading.Thread(target=copy_lines, args=(process.stderr,), daemon=True).start()
-    time.sleep(8)  # It joins the group.
-    return process
-
-
-def copy_lines(stream: Any) -> None:
-    """Shows what the daemon says."""
-    for line in stream:
-        sys.stderr.write(line.decode(errors="replace"))
-
-
 def kafka_settings(given: argparse.Namespace) -> KafkaSettings:
     """Settings of a group that has read nothing yet."""
     return KafkaSettings(
@@ -379,14 +259,6 @@ def thread_seconds() -> dict[str, float]:
         name = names.get(int(folder.name), "native (encoder, word index)")
         seconds[name] = seconds.get(name, 0.0) + (int(fields[11]) + int(fields[12])) / tick
     return {name: round(value, 2) for name, value in sorted(seconds.items()) if value >= 0.05}
-
-
-def resident_bytes(pid: int) -> int:
-    """The process's resident memory that is not the page cache's."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("RssAnon:"):
-            return int(line.split()[1]) * 1024
-    return 0
 
 
 def report(what: str, **figures: object) -> None:
