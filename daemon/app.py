@@ -16,7 +16,6 @@ would do differently (docs/adr/0006):
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import tempfile
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -43,6 +42,7 @@ from dejalog.daemon.kafka.client import (
     InstanceCheck,
     commit_offsets,
     fault_of,
+    is_member,
     known_topics,
     log_ends,
     new_consumer,
@@ -64,7 +64,7 @@ _REBALANCE_TIMEOUT_S = 60.0
 _DRAIN_S = 40.0
 _COMMIT_S = 5.0
 _STOP_S = 15.0
-#: Faust's recovery ends for good, without a word, when a seek takes longer than this.
+#: Faust's recovery ends for good, without a word, when a seek takes longer.
 _SEEK_S = 365 * 86_400.0
 #: No position: a fetch that begins there is never taken.
 _UNKNOWN = -1
@@ -334,11 +334,18 @@ class _Consumer(driver.Consumer):  # type: ignore[misc]
         await self._commit_durable(partitions)
         await super().on_partitions_revoked(revoked)
 
+    async def on_stop(self) -> None:
+        # Faust's own last commit gives way to one of the timer's, which began before the end.
+        await self._commit_durable([TopicPartition(*tp) for tp in self.assignment()])
+        await super().on_stop()
+
     async def force_commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:
         """Commits what is durable; Faust's own accounting of messages takes no part."""
         return await self._commit_durable([TopicPartition(*tp) for tp in self.assignment()])
 
     async def _commit_durable(self, partitions: Sequence[TopicPartition]) -> bool:
+        if not is_member(self._aiokafka()):
+            return False
         durable = self._source.durable(partitions)
         changed = {p: at for p, at in durable.items() if self._committed.get(p) != at}
         if not changed:
@@ -369,13 +376,11 @@ class _Consumer(driver.Consumer):  # type: ignore[misc]
 
     async def _on_thread(self, call: Coroutine[Any, Any, T]) -> T:
         """Runs a coroutine of the consumer's on its thread."""
-        if self._thread.thread_loop.is_closed():
+        loop = self._thread.thread_loop
+        if loop.is_closed():
             call.close()
             raise KafkaConnectionError("the consumer has ended")
-        future: concurrent.futures.Future[T] = asyncio.run_coroutine_threadsafe(
-            call, self._thread.thread_loop
-        )
-        return await asyncio.wrap_future(future)
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(call, loop))
 
 
 class _Fetcher(Fetcher):  # type: ignore[misc]

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,6 +17,17 @@ from dejalog.indexer.search import Searcher
 from dejalog.indexer.store.directory import DataDirectory
 
 SHARED_DATA = Path(__file__).parents[1] / ".." / "shared" / "data"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Says in one line how many tests found no broker, and why."""
+    reasons: Counter[str] = Counter()
+    for report in terminalreporter.stats.get("skipped", []):
+        found = re.search(r"no Kafka: (.*)", str(report.longrepr), re.DOTALL)
+        if found:
+            reasons[found[1].rstrip("')")] += 1
+    for reason, count in reasons.items():
+        terminalreporter.write_line(f"{count} tests with Kafka were skipped: {reason}")
 
 
 @pytest.fixture(scope="session")

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import time
 from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
 import aiokafka
+from aiokafka.conn import create_conn
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
-from aiokafka.errors import KafkaConnectionError
+from aiokafka.errors import (
+    AuthenticationFailedError,
+    IllegalSaslStateError,
+    KafkaError,
+    SaslAuthenticationFailed,
+    UnsupportedSaslMechanismError,
+)
 from aiokafka.structs import OffsetAndMetadata
 
 from dejalog.daemon.kafka.connection import security_arguments
@@ -29,6 +37,17 @@ _POLL_INTERVAL_MS = 24 * 3600 * 1000
 _FETCH_WAIT_MS = 500
 #: All partitions of a broker together; each has `fetch_bytes_max`.
 _FETCH_BYTES_MAX = 16 << 20
+
+#: What no further try can mend.
+_REFUSALS = (
+    AuthenticationFailedError,
+    IllegalSaslStateError,
+    SaslAuthenticationFailed,
+    UnsupportedSaslMechanismError,
+    ssl.SSLCertVerificationError,
+)
+#: A broker that starts closes connections, too, so this is no more than a hint.
+_CLOSED_HINT = "; if it wants TLS or a certificate of its clients, see kafka.tls and kafka.tls_cert"
 
 
 def new_consumer(
@@ -110,6 +129,12 @@ async def commit_offsets(
     await consumer._coordinator.commit_offsets(None, given)
 
 
+def is_member(consumer: aiokafka.AIOKafkaConsumer) -> bool:
+    """Whether the group knows us: a commit while we are joining would throw the joining away."""
+    coordinator = consumer._coordinator
+    return coordinator.generation >= 0 and bool(coordinator.member_id)
+
+
 def log_ends(consumer: aiokafka.AIOKafkaConsumer | None) -> dict[TopicPartition, int]:
     """How far the assigned partitions' logs reach, as of the last fetch of each."""
     # One look at what the consumer's thread may replace at any moment.
@@ -172,35 +197,63 @@ class InstanceCheck:
 
 
 async def wait_for_broker(source: KafkaSource) -> bool:
-    """Tries until a broker answers; returns False if the source is closing before.
+    """Tries until a broker lets us in; returns False if the source is closing before.
 
-    A broker that answers and refuses (a wrong password) is a fault, and raised.
+    A broker that refuses us, or whose certificate is not trusted, is a fault: raises SourceError.
     """
-    settings = source.settings
-    servers = ", ".join(settings.bootstrap_servers)
+    servers = ", ".join(source.settings.bootstrap_servers)
     has_waited = False
     while not source.is_closing:
-        client = aiokafka.AIOKafkaClient(
-            bootstrap_servers=list(settings.bootstrap_servers),
-            client_id="dejalog",
-            request_timeout_ms=int(settings.request_timeout_s * 1000),
-            **security_arguments(settings),
-        )
-        try:
-            if not await _is_done(source, client.bootstrap()):
-                return False
-        except KafkaConnectionError as error:
-            if not has_waited:
-                source.say(f"kafka: no broker at {servers} yet ({error}); waiting for it")
-            has_waited = True
-        else:
+        problem = ""
+        for server in source.settings.bootstrap_servers:
+            try:
+                if not await _is_done(source, _connect(source.settings, server)):
+                    return False
+            except _REFUSALS as error:
+                raise SourceError(_refusal(source.settings, server, error)) from error
+            except (OSError, EOFError, TimeoutError, KafkaError) as error:
+                problem = problem or str(error) or type(error).__name__
+                continue
             if has_waited:
                 source.say(f"kafka: the broker at {servers} is there")
             return True
-        finally:
-            await client.close()
+        if not has_waited:
+            hint = "" if source.settings.tls_cert else _CLOSED_HINT
+            is_closed = "closed" in problem or "reset" in problem or "SSL" in problem
+            problem += hint if is_closed else ""
+            source.say(f"kafka: no broker at {servers} yet ({problem}); waiting for it")
+        has_waited = True
         await pause(source)
     return False
+
+
+async def _connect(settings: KafkaSettings, server: str) -> None:
+    """Makes one connection, TLS, versions and user included, and ends it.
+
+    A client that bootstraps does the same, but keeps the reason of a failure to itself.
+    """
+    host, _, port = server.rpartition(":")
+    connection = await create_conn(
+        host.strip("[]"),
+        int(port),
+        client_id="dejalog",
+        request_timeout_ms=int(settings.request_timeout_s * 1000),
+        **security_arguments(settings),
+    )
+    connection.close()
+
+
+def _refusal(settings: KafkaSettings, server: str, error: BaseException) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return (
+            f"kafka: the certificate of the broker at {server} is not trusted "
+            f"({error.verify_message}); set kafka.tls_ca to the file of its authority"
+        )
+    return (
+        f"kafka: the broker at {server} refused the user {settings.sasl_username!r}, mechanism "
+        f"{settings.sasl_mechanism or 'none'} ({error}); check kafka.sasl_username, "
+        "kafka.sasl_password and kafka.sasl_mechanism"
+    )
 
 
 async def _is_done(source: KafkaSource, call: Coroutine[Any, Any, None]) -> bool:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -27,24 +26,24 @@ NAMED_BROKER = os.environ.get("DEJALOG_TEST_KAFKA", "")
 _TEST_S = 300
 
 
+#: Half of the time goes to these modules; most of it is waiting, so halves run side by side.
+_SECOND_HALF = {
+    "test_broker",
+    "test_coordinator",
+    "test_dead_letter_topic",
+    "test_security",
+    "test_tools",
+}
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Puts all of these tests on one worker, so that they share one broker."""
+    """With --dist loadgroup, keeps the tests on two workers at most, each with one broker."""
     for item in items:
         if item.path.is_relative_to(_FOLDER):
-            item.add_marker(pytest.mark.xdist_group("kafka"))
+            half = 2 if item.path.stem in _SECOND_HALF else 1
+            item.add_marker(pytest.mark.xdist_group(f"kafka-{half}"))
             if item.get_closest_marker("timeout") is None:
                 item.add_marker(pytest.mark.timeout(_TEST_S))
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Says in one line how many tests found no broker, and why."""
-    reasons: Counter[str] = Counter()
-    for report in terminalreporter.stats.get("skipped", []):
-        found = re.search(r"no Kafka: (.*)", str(report.longrepr), re.DOTALL)
-        if found:
-            reasons[found[1].rstrip("')")] += 1
-    for reason, count in reasons.items():
-        terminalreporter.write_line(f"{count} tests with Kafka were skipped: {reason}")
 
 
 @pytest.fixture(scope="session", params=["real"])

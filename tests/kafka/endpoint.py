@@ -31,6 +31,20 @@ from confluent_kafka.admin import (
 #: No client waits longer than this for anything.
 TIMEOUT_S = 30.0
 
+#: A broker that has just started coordinates no group before somebody asks for the first one.
+_NO_GROUP_YET = {
+    KafkaError.GROUP_ID_NOT_FOUND,
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+}
+#: The client's own map is older than a partition that was just made, or that has moved.
+_NO_LEADER_YET = {
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+}
+
 
 class Endpoint:
     """A cluster that answers at `bootstrap` (host:port, several with commas between them)."""
@@ -147,7 +161,7 @@ class Endpoint:
         try:
             found = self._admin().list_consumer_group_offsets(asked)[group].result(TIMEOUT_S)
         except KafkaException as error:
-            if error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND:
+            if error.args[0].code() in _NO_GROUP_YET:
                 return {}
             raise
         offsets = {(each.topic, each.partition): each.offset for each in found.topic_partitions}
@@ -164,7 +178,7 @@ class Endpoint:
         try:
             described = self._admin().describe_consumer_groups([group])[group].result(TIMEOUT_S)
         except KafkaException as error:
-            if error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND:
+            if error.args[0].code() in _NO_GROUP_YET:
                 return []
             raise
         if described.state != ConsumerGroupState.STABLE:
@@ -190,8 +204,7 @@ class Endpoint:
             try:
                 return {each.partition: found[each].result(TIMEOUT_S).offset for each in found}
             except KafkaException as error:
-                # A partition that was just made or has moved: the client's own map is old.
-                if not error.args[0].retriable() or time.monotonic() > give_up_s:
+                if error.args[0].code() not in _NO_LEADER_YET or time.monotonic() > give_up_s:
                     raise
             time.sleep(0.05)
 

@@ -18,6 +18,7 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import confluent_kafka
 
@@ -96,11 +97,11 @@ class Cluster:
         self._call("rd_kafka_mock_request_destroy_array", None, types, listed, count)
         return kinds.count(api)
 
-    def _mock(self, name: str, result: object, types: tuple[object, ...] = (), *given: object):  # type: ignore[no-untyped-def]
+    def _mock(self, name: str, result: Any, types: tuple[Any, ...] = (), *given: object) -> Any:
         types = (_POINTER, *types)
         return self._call(f"rd_kafka_mock_{name}", result, types, self._cluster, *given)
 
-    def _call(self, name: str, result: object, types: tuple[object, ...] = (), *given: object):  # type: ignore[no-untyped-def]
+    def _call(self, name: str, result: Any, types: tuple[Any, ...] = (), *given: object) -> Any:
         function = self._library[name]
         function.restype = result
         function.argtypes = types

@@ -26,7 +26,7 @@ class Sent:
         self._places |= dict(zip(placed, values, strict=True))
 
     @contextmanager
-    def flowing(self, batch: int = 20) -> Iterator[None]:
+    def flowing(self, batch: int = 40) -> Iterator[None]:
         """Sends batch after batch while the block runs."""
         is_over = threading.Event()
         failures: list[BaseException] = []

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from dejalog.daemon.config import to_toml
 from dejalog.indexer.errors import DataDirectoryError
@@ -23,7 +24,7 @@ from .endpoint import TIMEOUT_S, Endpoint, wait_for
 #: What is under way is stored in an instant; the rest is for a broker that does not answer.
 _STOP_S = 30.0
 #: From the start of Python to the first record: 4 s on two idle cores.
-FIRST_S = 20.0
+FIRST_S = 45.0
 
 #: A topic and the number of one of its partitions.
 Place = tuple[str, int]
@@ -233,13 +234,13 @@ class Worker:
                     found += [letter for _, letter in snapshot.dead_letters()]
             return found
 
-    def status(self, *flags: str) -> dict[str, object]:
+    def status(self, *flags: str) -> dict[str, Any]:
         """What `dejalog status` says of the index."""
         command = [sys.executable, "-m", "dejalog.daemon", "status", "-o", "json", *flags]
         if not flags:
             command += ["--config", str(self._folder / "dejalog.toml")]
         ran = subprocess.run(command, check=True, capture_output=True, timeout=TIMEOUT_S)
-        value: dict[str, object] = json.loads(ran.stdout)
+        value: dict[str, Any] = json.loads(ran.stdout)
         return value
 
 
