@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -42,6 +43,14 @@ class SlowSearcher:
 class ExpiredSearcher:
     def search(self, request: SearchRequest, **_: Any) -> SearchResult:
         raise TimeoutError
+
+
+@pytest.fixture(autouse=True)
+def _interrupts_are_not_ignored() -> Iterator[None]:
+    """A shell starts what runs in the background with SIGINT ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def local(searcher: Any) -> LocalAnswerer:
