@@ -172,6 +172,10 @@ def explain(
         return f"{what}; name its TLS port, or set kafka.tls_cert if it asks for a certificate"
     if isinstance(error, errors.InvalidReceiveError) or "socket disconnected" in said:
         what = f"the broker at {at} ends the connection at once"
+        if settings.sasl_mechanism:
+            # Under load its answer to a wrong password is overtaken by the end of the connection.
+            user = f"perhaps it refused the user {settings.sasl_username!r}"
+            return f"{what}; {user} (kafka.sasl_password), or its listener wants TLS (kafka.tls)"
         return f"{what}; its listener may want TLS (kafka.tls) or a user (kafka.sasl_mechanism)"
     if isinstance(error, errors.KafkaConnectionError | errors.NodeNotReadyError):
         if is_connected:

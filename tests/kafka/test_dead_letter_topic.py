@@ -238,9 +238,7 @@ def test_a_refused_user_is_told_once_and_ingest_goes_on(
     wait_for(lambda: publisher.said, "it is told that the user is refused")
     publisher.add(letter(topic, 1))
     publisher.finish()
-    # A broker under load may close the connection before its answer is read.
-    told = ("refused the user 'gateway'", "ends the connection at once")
-    assert any(each in publisher.said[0] for each in told)
+    assert "refused the user 'gateway'" in publisher.said[0]
     assert len(publisher.said) == 1
     assert publisher.failures == []
     secure_broker.create_topic(f"{topic}.dlq")
