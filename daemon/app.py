@@ -262,7 +262,7 @@ class _Consumer(driver.Consumer):  # type: ignore[misc]
     async def _seek_again(self, epoch: int, fetched: Mapping[TopicPartition, Fetch]) -> None:
         next_offsets = self._source.next_offsets()
         if not next_offsets.keys() >= fetched.keys():
-            # Faust gives a seek up after a while, and goes on as if it had been done.
+            # One of them was not sought with the others, as it had no leader then.
             await self.seek_to_committed()
             return
         known = await self._known(epoch, list(next_offsets), next_offsets)
@@ -336,7 +336,7 @@ class _Consumer(driver.Consumer):  # type: ignore[misc]
 
     async def on_stop(self) -> None:
         # Faust's own last commit gives way to one of the timer's, which began before the end.
-        await self._commit_durable([TopicPartition(*tp) for tp in self.assignment()])
+        await self.force_commit()
         await super().on_stop()
 
     async def force_commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:

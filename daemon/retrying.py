@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from threading import Event, Lock
 
 from dejalog.daemon.config import Settings
 from dejalog.daemon.engine import disk_gate, open_decoder
-from dejalog.daemon.kafka.rules import TopicRules, topic_of
+from dejalog.daemon.kafka.places import place_of
+from dejalog.daemon.kafka.rules import TopicRules
 from dejalog.indexer.append import Appender
 from dejalog.indexer.dead_letters import first_letter, read_mark, select_letters
 from dejalog.indexer.errors import DataDirectoryError
@@ -26,17 +28,19 @@ def letter_records(settings: Settings) -> Callable[[DeadLetter], Record]:
     rules = TopicRules(settings.kafka.topics)
 
     def make(letter: DeadLetter) -> Record:
-        topic = topic_of(letter.source)
-        if topic is not None and letter.partition.isdecimal():
-            return rules.record(
-                topic=topic,
-                partition=int(letter.partition),
+        place = place_of((letter.source, letter.partition))
+        if place is not None:
+            made = rules.record(
+                topic=place.topic,
+                partition=place.partition,
                 offset=letter.offset,
                 key=letter.key,
                 value=letter.data,
                 headers=letter.headers,
                 received_at_ns=letter.received_at_ns,
             )
+            # After a reset the index has another name for it (places.py).
+            return replace(made, partition=letter.partition)
         return Record(
             source=letter.source,
             partition=letter.partition,

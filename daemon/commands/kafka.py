@@ -21,6 +21,7 @@ from dejalog.daemon.kafka import tables
 from dejalog.daemon.kafka.broker import open_admin
 from dejalog.daemon.kafka.judge import judge
 from dejalog.daemon.kafka.lag import read_lag
+from dejalog.daemon.kafka.peers import stored_positions
 from dejalog.daemon.kafka.replay import Replay, ReplayOptions, Sent, find_target
 from dejalog.daemon.kafka.reset import TARGETS, reset_group, reset_stored, target_offsets
 from dejalog.daemon.kafka.topics import Layout, create_topics, plan_topics, survey
@@ -31,7 +32,6 @@ from dejalog.daemon.sources.stdin import StdinSource
 from dejalog.daemon.terminal import open_console
 from dejalog.indexer.errors import ConfigError
 from dejalog.indexer.event import Position
-from dejalog.indexer.store.directory import DataDirectory
 from dejalog.indexer.store.manifest import MANIFEST_NAME
 
 NAME = "kafka"
@@ -254,11 +254,7 @@ def _positions(path: Path) -> list[Position]:
     """What an index has stored; nothing where there is no index yet."""
     if not (path / MANIFEST_NAME).exists():
         return []
-    with DataDirectory.open(path, is_writable=False) as directory:
-        if not directory.shards:
-            return []
-        with directory.shards[-1].snapshot() as snapshot:
-            return snapshot.positions()
+    return stored_positions(path)
 
 
 def _reset(parsed: argparse.Namespace, settings: Settings) -> int:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dejalog.daemon.kafka.places import Key, topic_of
+from dejalog.indexer.event import Position
 from dejalog.indexer.store.directory import DataDirectory
 
 
@@ -25,12 +26,17 @@ def peer_positions(peers: Sequence[str]) -> dict[Key, int]:
         path = Path(peer).expanduser()
         if not path.is_dir() or not any(path.iterdir()):
             continue
-        with DataDirectory.open(path, is_writable=False) as directory:
-            if not directory.shards:
-                continue
-            with directory.shards[-1].snapshot() as snapshot:
-                for position in snapshot.positions():
-                    if topic_of(position.source) is not None:
-                        key = (position.source, position.partition)
-                        furthest[key] = max(position.offset, furthest.get(key, 0))
+        for position in stored_positions(path):
+            if topic_of(position.source) is not None:
+                key = (position.source, position.partition)
+                furthest[key] = max(position.offset, furthest.get(key, 0))
     return furthest
+
+
+def stored_positions(path: Path) -> list[Position]:
+    """Returns the positions of another process's data directory; raises as `peer_positions`."""
+    with DataDirectory.open(path, is_writable=False) as directory:
+        if not directory.shards:
+            return []
+        with directory.shards[-1].snapshot() as snapshot:
+            return snapshot.positions()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from dejalog.daemon.kafka.broker import open_admin, tool_arguments
+from dejalog.daemon.kafka.broker import connect, one_line_errors, open_admin, tool_arguments
 from dejalog.daemon.kafka.places import PartitionNames, TopicPartition
 from dejalog.daemon.kafka.settings import KafkaSettings
 from dejalog.indexer.append import Appender, Batch
@@ -25,8 +25,6 @@ def target_offsets(
 ) -> dict[int, int]:
     """Returns the offset of each partition that is meant; raises SourceError for an unknown one."""
     import kafka
-
-    from dejalog.daemon.kafka.broker import connect, one_line_errors
 
     with one_line_errors(settings):
         consumer = connect(settings, kafka.KafkaConsumer, tool_arguments(settings, "reset"))

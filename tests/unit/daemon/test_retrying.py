@@ -43,6 +43,12 @@ def test_a_letter_of_a_topic_falls_under_the_topics_present_rule() -> None:
     assert (record.received_at_ns, record.headers) == (10**18, LETTER.headers)
 
 
+def test_a_letter_of_a_topic_that_was_reset_falls_under_its_rule_and_keeps_its_name() -> None:
+    """`3+1` was no number, so its rule was passed over: no encoding, no labels."""
+    make = letter_records(Settings(kafka=KafkaSettings(topics=(RULE,))))
+    assert make(replace(LETTER, partition="3+1")) == replace(make(LETTER), partition="3+1")
+
+
 def test_any_other_letter_is_decoded_as_the_settings_say() -> None:
     make = letter_records(Settings(kafka=KafkaSettings(topics=(RULE,))))
     record = make(replace(LETTER, source="grpc:cmms"))
