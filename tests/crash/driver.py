@@ -262,8 +262,13 @@ class Worker:
         self._side.say("deleted", lowest, min(highest, end), label)
 
     def retain(self) -> None:
-        """Drops whole shards of which everything is older than the last few hundred events."""
+        """Drops whole shards of which everything is older than the last few hundred events.
+
+        A compactor may look before the writer has made its first shard.
+        """
         self._directory.refresh()
+        if not self._directory.shards:
+            return
         with self._directory.shards[-1].snapshot() as snapshot:
             newest = {(p.source, p.partition): p.offset for p in snapshot.positions()}
         now = newest.get(SOURCE, 1)
