@@ -22,7 +22,7 @@ import numpy as np
 from bench.trial import emit, machine
 
 from dejalog.indexer.encode import Encoder
-from dejalog.indexer.query import SearchRequest
+from dejalog.indexer.request import SearchRequest
 from dejalog.indexer.search import Searcher
 from dejalog.indexer.store.directory import DataDirectory
 

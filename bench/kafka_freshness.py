@@ -24,8 +24,8 @@ from typing import Any
 import numpy as np
 from bench.kafka import lines, make_topic, new_producer, report
 
-from dejalog.daemon.client import Client
-from dejalog.indexer.query import SearchRequest
+from dejalog.client import Client
+from dejalog.indexer.request import SearchRequest
 
 #: Between two questions for the same probe.
 PROBE_INTERVAL_S = 0.2

@@ -12,20 +12,23 @@ import os
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from dejalog.daemon.kafka.settings import KafkaSettings, TopicRule
+from dejalog.daemon.alerts.settings import AlertSettings
+from dejalog.daemon.kafka.settings import KafkaSettings
 from dejalog.daemon.pipeline import PipelineSettings
+from dejalog.daemon.secret_settings import shown
 from dejalog.daemon.server import ServerSettings
 from dejalog.indexer.append import ShardLimits
 from dejalog.indexer.compact import CompactRules
 from dejalog.indexer.compaction.plan import RetainRules
 from dejalog.indexer.decode import DecodeSettings
 from dejalog.indexer.errors import ConfigError
+from dejalog.indexer.rerank import RerankSettings
 from dejalog.indexer.store.environment import SHARD_BYTES_MAX
 
 ENVIRONMENT_PREFIX = "DEJALOG_"
@@ -36,6 +39,7 @@ CONFIG_PATHS = (Path("dejalog.toml"), Path("/etc/dejalog/dejalog.toml"))
 
 #: The least value of a number, where it is not 1; it is 0 only where that has a meaning.
 LEAST: Mapping[str, float] = {
+    "alerts.timeout_s": 0.1,
     "compact.expired_share_min": 0.01,
     "compact.merge_factor": 2,
     "compact.originals_bytes_max": 0,
@@ -62,6 +66,10 @@ _SECONDS_MAX = 10 * 366 * 24 * 3600
 
 #: The greatest value of a number, where there is one.
 MOST: Mapping[str, float] = {
+    "alerts.keep_s": _SECONDS_MAX,
+    "alerts.retry_max_s": _SECONDS_MAX,
+    "alerts.timeout_s": 3600,
+    "alerts.waiting_max": 1_000_000,
     "compact.bits": 4,
     "compact.expired_share_min": 1,
     "compact.interval_s": _SECONDS_MAX,
@@ -72,10 +80,14 @@ MOST: Mapping[str, float] = {
     "kafka.metadata_max_age_s": _SECONDS_MAX,
     "kafka.request_timeout_s": _SECONDS_MAX,
     "kafka.session_timeout_s": _SECONDS_MAX,
+    # More hits than can be asked for, and more text than a model reads.
+    "rerank.text_chars_max": 100_000,
+    "rerank.top_n": 1_000,
     "retain.age_max_s": _SECONDS_MAX,
     "retain.disk_free_percent_min": 99,
     "server.message_bytes_max": _INT32_MAX,
-    "server.rpcs_max": _INT32_MAX,
+    "server.rpcs_max": 1_000_000,
+    "server.rpcs_per_connection_max": _INT32_MAX,
     "server.search_timeout_s": _SECONDS_MAX,
     "server.stop_grace_s": _SECONDS_MAX,
     "shard.age_max_s": _SECONDS_MAX,
@@ -128,6 +140,7 @@ class Settings:
 
     data: DataSettings = field(default_factory=DataSettings)
     encoder: EncoderSettings = field(default_factory=EncoderSettings)
+    rerank: RerankSettings = field(default_factory=RerankSettings)
     sources: SourcesSettings = field(default_factory=SourcesSettings)
     kafka: KafkaSettings = field(default_factory=KafkaSettings)
     decode: DecodeSettings = field(default_factory=DecodeSettings)
@@ -135,6 +148,7 @@ class Settings:
     shard: ShardLimits = field(default_factory=ShardLimits)
     compact: CompactSettings = field(default_factory=CompactSettings)
     retain: RetainRules = field(default_factory=RetainRules)
+    alerts: AlertSettings = field(default_factory=AlertSettings)
     server: ServerSettings = field(default_factory=ServerSettings)
 
 
@@ -273,13 +287,15 @@ def _convert(item: Given, kind: Any) -> object:
     value = item.value
     if item.is_text and isinstance(value, str):
         value = _parse(item, value, kind)
+    table = table_kind(kind)
+    if table is not None and isinstance(value, list):
+        _check_tables(item, [each for each in value if isinstance(each, dict)], table)
     try:
         converted: object = msgspec.convert(value, kind, strict=not item.is_text)
     except msgspec.ValidationError as error:
         key = f"{item.section}.{item.key}"
-        raise ConfigError(item.origin, key, f"{error}; given: {item.value!r}") from error
-    if kind == tuple[TopicRule, ...]:
-        _check_tables(item, value, TopicRule)
+        given = shown(item.key, item.value)
+        raise ConfigError(item.origin, key, f"{error}; given: {given!r}") from error
     if isinstance(converted, int | float) and not isinstance(converted, bool):
         _check_number(item, converted)
     return converted
@@ -290,13 +306,20 @@ def _parse(item: Given, text: str, kind: Any) -> object:
     if kind == tuple[str, ...]:
         separator = "," if item.key == "bootstrap_servers" else os.pathsep
         return [part.strip() for part in text.split(separator) if part.strip()]
-    if kind == tuple[TopicRule, ...]:
+    if table_kind(kind) is not None:
         try:
             return msgspec.json.decode(text)
         except msgspec.DecodeError as error:
-            reason = f'is not JSON: {error}; write [{{"name": "logs"}}]'
+            reason = f'is not JSON: {error}; write [{{"name": "x"}}]'
             raise ConfigError(item.origin, f"{item.section}.{item.key}", reason) from error
     return text
+
+
+def table_kind(kind: Any) -> Any:
+    """Returns the dataclass of a setting that is a list of tables, None for any other one."""
+    parts = get_args(kind)
+    is_list = get_origin(kind) is tuple and len(parts) == 2 and parts[1] is Ellipsis
+    return parts[0] if is_list and is_dataclass(parts[0]) else None
 
 
 def _check_tables(item: Given, tables: Any, kind: Any) -> None:
@@ -325,10 +348,11 @@ def to_toml(value: object) -> str:
         return repr(value)
     if isinstance(value, tuple):
         return "[" + ", ".join(to_toml(item) for item in value) + "]"
-    if isinstance(value, TopicRule):
+    if is_dataclass(value) and not isinstance(value, type):
         value = {item.name: getattr(value, item.name) for item in fields(value)}
     if isinstance(value, Mapping):
-        pairs = [f"{_toml_key(name)} = {to_toml(item)}" for name, item in value.items() if item]
+        given = {n: each for n, each in value.items() if each or isinstance(each, int | float)}
+        pairs = [f"{_toml_key(name)} = {to_toml(each)}" for name, each in given.items()]
         return "{" + ", ".join(pairs) + "}"
     return msgspec.json.encode(str(value)).decode()  # TOML's basic strings are JSON's.
 

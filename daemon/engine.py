@@ -20,6 +20,7 @@ from dejalog.indexer.decode import Decoder
 from dejalog.indexer.encode import Encoder
 from dejalog.indexer.errors import CorruptShardError, StorageError
 from dejalog.indexer.lexical import LexicalIndex
+from dejalog.indexer.rerank import Reranker
 from dejalog.indexer.search import Searcher
 from dejalog.indexer.status import IndexStatus
 from dejalog.indexer.store.directory import DataDirectory
@@ -40,6 +41,15 @@ def open_encoder(settings: Settings) -> Encoder:
     return Encoder.load(Path(bundle).expanduser() if bundle else None, threads=threads)
 
 
+def open_reranker(settings: Settings) -> Reranker | None:
+    """Loads the reranking model, if the settings name one; raises ModelError."""
+    if not settings.rerank.model:
+        return None
+    threads = settings.encoder.threads or os.cpu_count() or 1
+    model = Path(settings.rerank.model).expanduser()
+    return Reranker.load(model, settings.rerank, threads=threads)
+
+
 def compact_rules(settings: Settings) -> CompactRules:
     """What compaction is told, with the number of threads resolved."""
     return replace(settings.compact, threads=settings.compact.threads or os.cpu_count() or 1)
@@ -54,7 +64,8 @@ def open_decoder(settings: Settings, encoding: str | None = None) -> Decoder:
 def open_searcher(settings: Settings) -> Iterator[tuple[DataDirectory, Searcher]]:
     """Opens an index for reading, whether or not another process is writing to it."""
     with DataDirectory.open(data_path(settings), is_writable=False) as directory:
-        searcher = Searcher(directory, open_encoder(settings))
+        reranker = open_reranker(settings)
+        searcher = Searcher(directory, open_encoder(settings), reranker=reranker)
         try:
             yield directory, searcher
         finally:

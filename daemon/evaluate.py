@@ -30,7 +30,7 @@ from dejalog.indexer.decode import Decoder, DecodeSettings
 from dejalog.indexer.encode import Encoder
 from dejalog.indexer.errors import DejalogError
 from dejalog.indexer.event import Position, Record
-from dejalog.indexer.query import Mode, SearchRequest
+from dejalog.indexer.request import Mode, SearchRequest
 from dejalog.indexer.search import Searcher
 from dejalog.indexer.store.directory import DataDirectory
 from dejalog.indexer.store.manifest import Tier

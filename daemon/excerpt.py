@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dejalog.indexer.hit import Evidence
 
@@ -41,7 +41,10 @@ _LINE_END = re.compile(r"\r+(?=\n|\Z)")
 
 @dataclass(frozen=True, slots=True)
 class WordPair:
-    """A query word and the word of the text that met it best; offsets as in Evidence."""
+    """A query word and the word of the text that met it best; offsets and `share` as in Evidence.
+
+    The share is that of all pieces of the query word, whatever they met.
+    """
 
     query_start: int
     query_end: int
@@ -49,6 +52,7 @@ class WordPair:
     text_end: int
     similarity: float
     is_exact: bool
+    share: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,21 +71,26 @@ def word_pairs(query: str, text: str, evidence: Iterable[Evidence]) -> list[Word
     together met that word. Pieces of what was matched exactly as a whole say nothing new.
     """
     exact: dict[tuple[int, int], WordPair] = {}
-    pieces: dict[tuple[int, int], list[tuple[tuple[int, int], float]]] = {}
+    pieces: dict[tuple[int, int], list[tuple[tuple[int, int], Evidence]]] = {}
     for each in evidence:
         asked = _whole_word(query, each.query_start, each.query_end)
         found = _whole_word(text, each.text_start, each.text_end)
         if asked is None or found is None:
             continue
         is_exact = query[slice(*asked)].casefold() == text[slice(*found)].casefold()
-        if is_exact and each.similarity >= 1.0:
+        if is_exact and each.similarity >= 1.0 and not each.share:
             exact.setdefault(asked, WordPair(*asked, *found, 1.0, is_exact=True))
         else:
-            pieces.setdefault(asked, []).append((found, each.similarity))
-    pairs = list(exact.values())
+            pieces.setdefault(asked, []).append((found, each))
+    pairs: list[WordPair] = []
     for asked, met in pieces.items():
-        if not any(e[0] <= asked[0] and asked[1] <= e[1] for e in exact):
+        whole = next((e for e in exact if e[0] <= asked[0] and asked[1] <= e[1]), None)
+        if whole is None:
             pairs.append(_best_pair(query, text, asked, met))
+        else:
+            share = exact[whole].share + sum(each.share for _, each in met)
+            exact[whole] = replace(exact[whole], share=share)
+    pairs += exact.values()
     return sorted(pairs, key=lambda pair: (pair.query_start, pair.query_end))
 
 
@@ -181,14 +190,15 @@ def _best_pair(
     query: str,
     text: str,
     asked: tuple[int, int],
-    met: Sequence[tuple[tuple[int, int], float]],
+    met: Sequence[tuple[tuple[int, int], Evidence]],
 ) -> WordPair:
     totals: dict[tuple[int, int], float] = {}
-    for found, similarity in met:
-        totals[found] = totals.get(found, 0.0) + similarity
+    for found, each in met:
+        totals[found] = totals.get(found, 0.0) + each.similarity
     best = max(totals, key=lambda found: totals[found])
     is_exact = query[slice(*asked)].casefold() == text[slice(*best)].casefold()
-    return WordPair(*asked, *best, totals[best] / len(met), is_exact)
+    share = sum(each.share for _, each in met)
+    return WordPair(*asked, *best, totals[best] / len(met), is_exact, share)
 
 
 def _window(text: str, mark: Mark, end: int) -> tuple[int, int]:

@@ -30,7 +30,8 @@ def load_settings(parsed: argparse.Namespace) -> config.Loaded:
         name, equals, value = text.partition("=")
         section, dot, key = name.partition(".")
         if not equals or not dot:
-            raise ConfigError("flag --set", text, "write SECTION.KEY=VALUE")
+            # Without the value, which may be a secret.
+            raise ConfigError("flag --set", name, "write SECTION.KEY=VALUE")
         flags.append(config.flag(section.strip(), key.strip(), value, "--set"))
     if parsed.data is not None:
         flags.append(config.flag("data", "directory", parsed.data, "--data"))

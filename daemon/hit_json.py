@@ -13,9 +13,9 @@ from dataclasses import asdict
 from typing import TypeAlias
 
 from dejalog.daemon.human_time import to_rfc3339
-from dejalog.indexer.context import Context
+from dejalog.indexer.answer import Context
 from dejalog.indexer.event import Labels, TimeOrigin
-from dejalog.indexer.hit import Evidence, Hit, Occurrence
+from dejalog.indexer.hit import Evidence, Hit, Occurrence, Scores
 from dejalog.indexer.status import IndexStatus
 
 Json: TypeAlias = "str | int | float | bool | list[Json] | dict[str, Json] | None"
@@ -42,18 +42,12 @@ def hit_to_json(
         "rank": rank,
         "pattern_id": hit.pattern_id,
         "pattern": hit.pattern,
-        "scores": {
-            "total": _rounded(hit.scores.total),
-            "semantic": _rounded(hit.scores.semantic),
-            "pooled": _rounded(hit.scores.pooled),
-            "lexical": _rounded(hit.scores.lexical),
-            "exact": _rounded(hit.scores.exact),
-        },
+        "scores": scores_to_json(hit.scores),
         "count": hit.count,
-        **_time("first_seen", hit.first_seen_ns),
-        **_time("last_seen", hit.last_seen_ns),
+        **time_to_json("first_seen", hit.first_seen_ns),
+        **time_to_json("last_seen", hit.last_seen_ns),
         "occurrences": _occurrences(hit.occurrences),
-        "evidence": [_evidence(each, query_text, text) for each in hit.evidence],
+        "evidence": [evidence_to_json(each, query_text, text) for each in hit.evidence],
     }
     if context is not None:
         value["context"] = {
@@ -62,6 +56,61 @@ def hit_to_json(
             "is_complete": context.is_complete,
         }
     return value
+
+
+def scores_to_json(scores: Scores) -> dict[str, Json]:
+    """Returns a hit's scores; `reranked` is null where no reranking model looked."""
+    return {
+        "total": rounded(scores.total),
+        "semantic": rounded(scores.semantic),
+        "pooled": rounded(scores.pooled),
+        "lexical": rounded(scores.lexical),
+        "exact": rounded(scores.exact),
+        "marks": rounded(scores.marks),
+        "reranked": None if scores.reranked is None else rounded(scores.reranked),
+    }
+
+
+def occurrence_to_json(occurrence: Occurrence) -> dict[str, Json]:
+    """Returns one event with its number."""
+    event = occurrence.event
+    return {
+        "event_id": str(occurrence.event_id),
+        **time_to_json("time", event.time_ns),
+        "time_origin": "event" if event.time_origin is TimeOrigin.EVENT else "received",
+        "kind": event.kind.name.lower(),
+        "text": event.text,
+        "source": event.source,
+        "partition": event.partition,
+        "offset": event.offset,
+        "sub": event.sub,
+        "labels": _labels(event.labels),
+        "attributes": _labels(event.attributes),
+    }
+
+
+def evidence_to_json(evidence: Evidence, query_text: str, text: str) -> dict[str, Json]:
+    """Returns one pair, with the parts of the query and of the occurrence's text."""
+    return {
+        "query": query_text[evidence.query_start : evidence.query_end],
+        "text": text[evidence.text_start : evidence.text_end],
+        "similarity": rounded(evidence.similarity),
+        "share": rounded(evidence.share),
+        "query_start": evidence.query_start,
+        "query_end": evidence.query_end,
+        "text_start": evidence.text_start,
+        "text_end": evidence.text_end,
+    }
+
+
+def time_to_json(name: str, time_ns: int) -> dict[str, Json]:
+    """Returns a time under its name and, as a string of nanoseconds, its name with a suffix."""
+    return {name: to_rfc3339(time_ns), f"{name}_unix_nano": str(time_ns)}
+
+
+def rounded(value: float) -> float:
+    """Returns a score as far as it means anything: single precision ends at the seventh digit."""
+    return round(value, 6)
 
 
 def status_to_json(status: IndexStatus, *, is_daemon: bool) -> dict[str, Json]:
@@ -83,52 +132,14 @@ def status_to_json(status: IndexStatus, *, is_daemon: bool) -> dict[str, Json]:
     for name, time_ns in (("oldest", status.oldest_ns), ("newest", status.newest_ns)):
         value |= {name: None, f"{name}_unix_nano": None}
         if time_ns is not None:
-            value |= _time(name, time_ns)
+            value |= time_to_json(name, time_ns)
     value["partitions"] = [asdict(each) for each in status.partitions] if is_daemon else None
     return value
 
 
-def _rounded(value: float) -> float:
-    # Single precision ends at the seventh digit.
-    return round(value, 6)
-
-
-def _time(name: str, time_ns: int) -> dict[str, Json]:
-    return {name: to_rfc3339(time_ns), f"{name}_unix_nano": str(time_ns)}
-
-
 def _occurrences(occurrences: Sequence[Occurrence]) -> list[Json]:
-    return [_occurrence(each) for each in occurrences]
-
-
-def _occurrence(occurrence: Occurrence) -> dict[str, Json]:
-    event = occurrence.event
-    return {
-        "event_id": str(occurrence.event_id),
-        **_time("time", event.time_ns),
-        "time_origin": "event" if event.time_origin is TimeOrigin.EVENT else "received",
-        "kind": event.kind.name.lower(),
-        "text": event.text,
-        "source": event.source,
-        "partition": event.partition,
-        "offset": event.offset,
-        "sub": event.sub,
-        "labels": _labels(event.labels),
-        "attributes": _labels(event.attributes),
-    }
+    return [occurrence_to_json(each) for each in occurrences]
 
 
 def _labels(labels: Labels) -> dict[str, Json]:
     return dict(labels)
-
-
-def _evidence(evidence: Evidence, query_text: str, text: str) -> dict[str, Json]:
-    return {
-        "query": query_text[evidence.query_start : evidence.query_end],
-        "text": text[evidence.text_start : evidence.text_end],
-        "similarity": _rounded(evidence.similarity),
-        "query_start": evidence.query_start,
-        "query_end": evidence.query_end,
-        "text_start": evidence.text_start,
-        "text_end": evidence.text_end,
-    }

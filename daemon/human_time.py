@@ -11,6 +11,7 @@ import re
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from zoneinfo import ZoneInfo
 
+from dejalog.daemon.human_days import MONTH, months_before, named_day, named_period
 from dejalog.indexer.errors import QueryError
 
 SECOND_NS = 1_000_000_000
@@ -25,28 +26,41 @@ _UNITS_S = {
     "d": 86_400, "day": 86_400, "days": 86_400,
     "w": 604_800, "week": 604_800, "weeks": 604_800,
 }  # fmt: skip
-_WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_UNITS_MONTHS = {
+    "mo": 1, "mos": 1, "month": 1, "months": 1,
+    "y": 12, "yr": 12, "yrs": 12, "year": 12, "years": 12,
+}  # fmt: skip
 
 _PART = re.compile(r"(\d{1,9})\s*([a-z]+)\s*", re.ASCII)
-_DURATION = re.compile(r"(?:\d{1,9}\s*[a-z]+\s*)+?(?:\bago)?", re.ASCII)
+_DURATION = re.compile(
+    r"(?:(?:last|past)\s+)?(?P<parts>(?:\d{1,9}\s*[a-z]+\s*)+?)(?:\bago)?", re.ASCII
+)
+#: What else has the form of a duration: `22 jun`, and `6 pm`.
+_NO_UNITS = re.compile(rf"\d{{1,2}}\s*(?:[ap]m|{MONTH})(?:\s+\d{{4}}\b.*)?", re.ASCII)
 #: Seconds, milliseconds, microseconds or nanoseconds since 1970, told apart by their length;
 #: seconds of any length behind an @, as GNU date has it.
 _EPOCH_TEXT = re.compile(r"(?:@|(?=\d{10}(?:\.|\Z)))(\d{1,10})(\.\d{1,9})?", re.ASCII)
 _EPOCH_UNITS_NS = {13: 1_000_000, 16: 1_000, 19: 1}
-_WHEN = re.compile(
-    r"""
-    (?: (?P<date>\d{4}-\d{2}-\d{2})
-      | (?P<word>today|yesterday)
-      | (?P<last>last\s+)?
-        (?P<weekday>(?:mon|tues?|wed(?:nes)?|thu(?:rs)?|fri|sat(?:ur)?|sun)(?:day)?)
-    )?
-    (?: (?:(?<=\d)T|\s+|\A) (?P<hour>\d{1,2}):(?P<minute>\d{2})
-        (?: :(?P<second>\d{2}) (?:[.,](?P<fraction>\d{1,9}))? )? )?
-    (?: \s*(?P<zone>Z|UTC|GMT|[+-]\d{2}(?::?\d{2})?|[a-z_]+(?:/[a-z0-9_+-]+)+) )?
-    """,
-    re.VERBOSE | re.IGNORECASE | re.ASCII,
+
+_ZONE = r"(?:Z|UTC|GMT|[a-z_]+(?:/[a-z0-9_+-]+)+)"
+_CLOCK = rf"""
+    (?P<hour>\d{{1,2}})
+    (?: :(?P<minute>\d{{2}}) (?: :(?P<second>\d{{2}}) (?:[.,](?P<fraction>\d{{1,9}}))? )?
+        (?: \s*(?P<half>[ap]m)\b )?
+      | \s*(?P<bare_half>[ap]m)\b )
+    (?: \s*(?P<zone>{_ZONE}|[+-]\d{{2}}(?::?\d{{2}})?) )?
+"""
+_FLAGS = re.VERBOSE | re.IGNORECASE | re.ASCII
+#: A day and a time of day in either order, or one of them; a zone behind either.
+_DAY_AND_CLOCK = re.compile(rf"(?:(?P<day>.+?)(?:(?<=\d)T|\s+(?:at\s+)?))?{_CLOCK}", _FLAGS)
+_CLOCK_AND_DAY = re.compile(rf"{_CLOCK}\s+(?P<day>.+)", _FLAGS)
+_DAY_ALONE = re.compile(rf"(?P<day>.+?)(?:(?:\s+|(?<=\d))(?P<zone>{_ZONE}))?", _FLAGS)
+
+_SLASHED = re.compile(r"\d{1,4}([/.])\d{1,2}\1\d{1,4}\b.*|\d{1,2}-\d{1,2}-\d{2,4}\b.*")
+#: Some name several offsets (CST, IST, BST), and all leave open whether summer time is meant.
+_SHORT_ZONE = re.compile(
+    r".*[\d\s](?P<name>[a-z]{1,4}[sd]t|cet|eet|wet|msk|utc[+-]\d.*|gmt[+-]\d.*)", re.IGNORECASE
 )
-_SLASHED = re.compile(r"\d{1,4}([/.])\d{1,2}\1\d{1,4}\b.*")
 
 #: Up to how many seconds which unit is used; two of the next smaller unit say more than one.
 _AGES = (
@@ -59,9 +73,9 @@ _AGES = (
 )
 
 FORMS = (
-    "15m, '2h ago', today, 'yesterday 06:00', 06:30, 'last monday', 2022-08-22, "
-    "'2022-08-22 05:18', '2022-08-22 05:18 Europe/Warsaw', 2022-08-22T05:18:16.154+02:00 "
-    "or @1661145496"
+    "15m, '2h ago', '3 months ago', today, 'yesterday 06:00', 06:30, '6:30 pm', 'last monday', "
+    "'last month', march, 'march 2022', '22 aug 2022', 2022-08-22, 2022-08, '2022-08-22 05:18', "
+    "'2022-08-22 05:18 Europe/Warsaw', 2022-08-22T05:18:16.154+02:00 or @1661145496"
 )
 
 
@@ -69,24 +83,19 @@ def parse_time(text: str, *, now: datetime, zone: tzinfo | None, is_end: bool = 
     """Returns the nanoseconds since 1970 UTC that a person means; raises QueryError.
 
     A time without a zone of its own is in `zone`. With `is_end` it is where a range ends
-    (exclusive): a whole day then means the end of that day, anything else the moment itself.
+    (exclusive): a day, week, month or year then means its end, anything else the moment itself.
     """
-    plain = text.strip()
+    plain = " ".join(text.split())
     lowered = plain.lower()
-    now_ns = (now - _EPOCH) // timedelta(microseconds=1) * 1000
     if lowered == "now":
-        return now_ns
-    if _DURATION.fullmatch(lowered):
-        return _within_range(now_ns - _duration_s(lowered, text) * SECOND_NS, text)
+        return _ns(now)
+    duration = _DURATION.fullmatch(lowered)
+    if duration is not None and not _NO_UNITS.fullmatch(lowered):
+        return _before(duration["parts"], text, now, zone)
     since_epoch_ns = _epoch_ns(plain)
     if since_epoch_ns is not None:
         return _within_range(since_epoch_ns, text)
-    match = _WHEN.fullmatch(plain)
-    if match is None or not (_has_day(match) or match["hour"]):
-        raise QueryError(_complaint(text))
-    if match["zone"] and match["zone"][0] in "+-" and not match["hour"]:
-        raise QueryError(_complaint(text))
-    return _moment_ns(match, text, now, zone, is_end)
+    return _moment_ns(plain, text, now, zone, is_end)
 
 
 def named_zone(name: str) -> tzinfo:
@@ -140,13 +149,29 @@ def to_rfc3339(time_ns: int) -> str:
     return f"{_EPOCH + timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%S}.{fraction:09d}Z"
 
 
-def _duration_s(lowered: str, text: str) -> int:
-    total = 0
-    for count, unit in _PART.findall(lowered.removesuffix("ago")):
-        if unit not in _UNITS_S:
+def _ns(moment: datetime) -> int:
+    return (moment - _EPOCH) // timedelta(microseconds=1) * 1000
+
+
+def _before(parts: str, text: str, now: datetime, zone: tzinfo | None) -> int:
+    """So long before now; months and years by the calendar of the zone."""
+    months = seconds = 0
+    for count, unit in _PART.findall(parts):
+        if unit not in _UNITS_S and unit not in _UNITS_MONTHS:
             raise QueryError(_complaint(text))
-        total += int(count) * _UNITS_S[unit]
-    return total
+        months += int(count) * _UNITS_MONTHS.get(unit, 0)
+        seconds += int(count) * _UNITS_S.get(unit, 0)
+    time_ns = _ns(now)
+    if months:
+        local = now.astimezone(zone).replace(tzinfo=None, fold=0)
+        try:
+            wall = months_before(local, months)
+        except ValueError as error:
+            raise QueryError(_out_of_range(text)) from error
+        if wall.year not in _YEARS:
+            raise QueryError(_out_of_range(text))
+        time_ns = _seconds(wall, zone, is_end=False) * SECOND_NS + local.microsecond * 1000
+    return _within_range(time_ns - seconds * SECOND_NS, text)
 
 
 def _epoch_ns(text: str) -> int | None:
@@ -159,43 +184,50 @@ def _epoch_ns(text: str) -> int | None:
     return int(match[1]) * SECOND_NS + int(fraction.ljust(9, "0"))
 
 
-def _has_day(match: re.Match[str]) -> bool:
-    return bool(match["date"] or match["word"] or match["weekday"])
+def _moment_ns(plain: str, text: str, now: datetime, zone: tzinfo | None, is_end: bool) -> int:
+    for form in (_DAY_AND_CLOCK, _CLOCK_AND_DAY, _DAY_ALONE):
+        match = form.fullmatch(plain)
+        if match is None:
+            continue
+        given = match.groupdict()
+        own_zone = named_zone(given["zone"]) if given["zone"] else zone
+        try:
+            wall = _wall(given, now.astimezone(own_zone).replace(tzinfo=None, fold=0), is_end)
+        except (ValueError, OverflowError) as error:
+            raise QueryError(f"there is no such time as {text!r} ({error})") from error
+        if wall is None:
+            continue
+        if wall.year not in _YEARS:
+            raise QueryError(_out_of_range(text))
+        fraction = int((given.get("fraction") or "").ljust(9, "0"))
+        return _seconds(wall, own_zone, is_end) * SECOND_NS + fraction
+    raise QueryError(_complaint(text))
 
 
-def _moment_ns(
-    match: re.Match[str], text: str, now: datetime, zone: tzinfo | None, is_end: bool
-) -> int:
-    if match["zone"]:
-        zone = named_zone(match["zone"])
-    try:
-        wall = _day(match, now.astimezone(zone).replace(tzinfo=None, fold=0))
-        if match["hour"]:
-            wall = wall.replace(
-                hour=int(match["hour"]),
-                minute=int(match["minute"]),
-                second=int(match["second"] or 0),
-            )
-        elif is_end:
-            wall += timedelta(days=1)
-    except (ValueError, OverflowError) as error:
-        raise QueryError(f"there is no such time as {text!r} ({error})") from error
-    if wall.year not in _YEARS:
-        raise QueryError(_out_of_range(text))
-    fraction = int((match["fraction"] or "").ljust(9, "0"))
-    return _seconds(wall, zone, is_end) * SECOND_NS + fraction
+def _wall(given: dict[str, str | None], now: datetime, is_end: bool) -> datetime | None:
+    """What a clock on the wall shows then; None if the words name no day."""
+    name = (given["day"] or "today").lower()
+    hour = given.get("hour")
+    days = named_day(name, now)
+    if days is None and not hour:
+        days = named_period(name, now)
+    if days is None:
+        return None
+    if not hour:
+        return days.end if is_end else days.begin
+    return days.begin.replace(
+        hour=_hour(int(hour), given["half"] or given["bare_half"]),
+        minute=int(given["minute"] or 0),
+        second=int(given["second"] or 0),
+    )
 
 
-def _day(match: re.Match[str], now: datetime) -> datetime:
-    today = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    if match["date"]:
-        return datetime.strptime(match["date"], "%Y-%m-%d")
-    if match["weekday"]:
-        weekday = _WEEKDAYS.index(match["weekday"][:3].lower())
-        days = (today.weekday() - weekday) % 7
-        return today - timedelta(days=7 if match["last"] and not days else days)
-    is_yesterday = (match["word"] or "").lower() == "yesterday"
-    return today - timedelta(days=1) if is_yesterday else today
+def _hour(hour: int, half: str | None) -> int:
+    if half is None:
+        return hour
+    if not 1 <= hour <= 12:
+        raise ValueError("hours with am or pm are 1 to 12")
+    return hour % 12 + 12 * (half.lower() == "pm")
 
 
 def _seconds(wall: datetime, zone: tzinfo | None, is_end: bool) -> int:
@@ -235,6 +267,13 @@ def _out_of_range(text: str) -> str:
 
 
 def _complaint(text: str) -> str:
-    if _SLASHED.fullmatch(text.strip()):
+    plain = text.strip()
+    if _SLASHED.fullmatch(plain):
         return f"the date {text!r} can be read in two ways; write it as year-month-day: 2022-08-22"
+    short = _SHORT_ZONE.fullmatch(plain)
+    if short is not None:
+        return (
+            f"the zone {short['name']!r} in the time {text!r} is not clear; "
+            "write UTC, +02:00 or a name like Europe/Warsaw"
+        )
     return f"cannot read the time {text!r}; forms that are read: {FORMS}"

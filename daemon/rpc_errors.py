@@ -2,14 +2,14 @@
 
 Details follow google.rpc (error_details.proto): ErrorInfo says which error it is (`reason`, in
 domain `dejalog.v1`), BadRequest which field is wrong, RetryInfo when to come back. Handlers raise
-`ServiceError`; the interceptor turns it, and whatever else escapes a handler, into the answer.
+`ServiceError`; the interceptor (interceptor.py) turns it into the answer.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import TYPE_CHECKING, Any, NoReturn
+import traceback
+from pathlib import Path
+from typing import Any, NoReturn
 
 import grpc
 from google.protobuf.any_pb2 import Any as AnyMessage
@@ -18,11 +18,6 @@ from google.protobuf.message import Message
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 from grpc_status import rpc_status
-
-if TYPE_CHECKING:
-    Interceptor = grpc.aio.ServerInterceptor[Any, Any]
-else:
-    Interceptor = grpc.aio.ServerInterceptor
 
 DOMAIN = "dejalog.v1"
 
@@ -63,6 +58,22 @@ class ServiceError(Exception):
         return status
 
 
+class AnswerFault(Exception):  # noqa: N818 - it is told of, never raised
+    """One question could not be answered, by a fault of ours that leaves everything else whole.
+
+    A question only reads: what went wrong is in the code that answered it, and the same question,
+    asked again and again, must not keep events from being taken.
+    """
+
+    def __init__(self, method: str, error: Exception) -> None:
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{Path(frame.filename).name}:{frame.lineno}"
+        super().__init__(
+            f"{method} was answered INTERNAL: {type(error).__name__}: {error} ({place}); "
+            "this is a fault of dejalog, please report it"
+        )
+
+
 def invalid(field: str, message: str, *, reason: str = "INVALID_FIELD") -> ServiceError:
     """The request is wrong in this field and will be wrong again."""
     return ServiceError(
@@ -72,76 +83,18 @@ def invalid(field: str, message: str, *, reason: str = "INVALID_FIELD") -> Servi
 
 def overloaded(message: str, retry_after_s: float) -> ServiceError:
     """There is more to do than the server takes on; the same request is welcome later."""
-    return ServiceError(
-        grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED", message, retry_after_s=retry_after_s
-    )
+    return exhausted("OVERLOADED", message, retry_after_s)
+
+
+def exhausted(reason: str, message: str, retry_after_s: float) -> ServiceError:
+    """A limit is reached; the same request is welcome later."""
+    code = grpc.StatusCode.RESOURCE_EXHAUSTED
+    return ServiceError(code, reason, message, retry_after_s=retry_after_s)
 
 
 def unavailable(message: str, retry_after_s: float, *, reason: str = "NOT_READY") -> ServiceError:
     """The service is starting, stopping or momentarily full."""
     return ServiceError(grpc.StatusCode.UNAVAILABLE, reason, message, retry_after_s=retry_after_s)
-
-
-class ErrorInterceptor(Interceptor):
-    """Answers with the status of a raised ServiceError, and with INTERNAL for any other exception.
-
-    `on_fault` is told of every other exception: it means that storage, encoder or code is broken,
-    and that the process should end rather than go on answering. `idle` is set while no handler
-    with one response runs; health watches and reflection, which only end with their client, do
-    not count.
-    """
-
-    def __init__(self, on_fault: Callable[[BaseException], None]) -> None:
-        self._on_fault = on_fault
-        self._running = 0
-        self.idle = asyncio.Event()
-        self.idle.set()
-
-    async def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> Any:
-        """Returns the method's handler with the answering around it."""
-        handler = await continuation(handler_call_details)
-        if handler is None or handler.response_streaming:
-            return handler
-        if handler.request_streaming:
-            return grpc.stream_unary_rpc_method_handler(
-                self._wrap(handler.stream_unary),
-                request_deserializer=handler.request_deserializer,
-                response_serializer=handler.response_serializer,
-            )
-        return grpc.unary_unary_rpc_method_handler(
-            self._wrap(handler.unary_unary),
-            request_deserializer=handler.request_deserializer,
-            response_serializer=handler.response_serializer,
-        )
-
-    def _wrap(self, behaviour: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-        async def answer(
-            request: Message | AsyncIterator[Message], context: grpc.aio.ServicerContext[Any, Any]
-        ) -> Any:
-            self._running += 1
-            self.idle.clear()
-            try:
-                return await behaviour(request, context)
-            except ServiceError as error:
-                await abort(context, error)
-            except (asyncio.CancelledError, grpc.aio.AbortError):
-                raise
-            except Exception as error:
-                self._on_fault(error)
-                message = f"{type(error).__name__}: {error}"
-                await abort(
-                    context, ServiceError(grpc.StatusCode.INTERNAL, "SERVER_FAULT", message)
-                )
-            finally:
-                self._running -= 1
-                if self._running == 0:
-                    self.idle.set()
-
-        return answer
 
 
 async def abort(context: grpc.aio.ServicerContext[Any, Any], error: ServiceError) -> NoReturn:

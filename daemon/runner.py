@@ -15,6 +15,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from dejalog.daemon.alerts.worker import AlertWorker, forget_rules
+from dejalog.daemon.answers import IndexAnswers
+from dejalog.daemon.audit import AuditLog
 from dejalog.daemon.config import Settings
 from dejalog.daemon.engine import (
     RateMeter,
@@ -23,14 +26,17 @@ from dejalog.daemon.engine import (
     disk_gate,
     index_status,
     open_decoder,
+    open_reranker,
     open_writable,
 )
+from dejalog.daemon.following import Following
 from dejalog.daemon.kafka.dead_letter_topic import DeadLetterTopic
 from dejalog.daemon.kafka.peers import peer_positions
 from dejalog.daemon.kafka.source import KafkaSource
 from dejalog.daemon.lexical_worker import LexicalWorker
 from dejalog.daemon.pipeline import Pipeline, Totals
 from dejalog.daemon.retrying import DeadLetterRetry
+from dejalog.daemon.rpc_errors import AnswerFault
 from dejalog.daemon.schedule import Scheduler, print_line
 from dejalog.daemon.server import Server
 from dejalog.daemon.sources.files import FileSource
@@ -92,10 +98,13 @@ class _Daemon:
         self._settings = settings
         self._parts = parts
         self._index = index
-        self._searcher = Searcher(index.directory, index.encoder)
+        reranker = open_reranker(settings)
+        self._searcher = Searcher(index.directory, index.encoder, reranker=reranker)
         self._lexical = LexicalWorker(index.directory, self._fail)
+        self._following = Following(self._searcher, self._fail)
+        self._alerts = self._new_alerts()
         self._retry = DeadLetterRetry(
-            settings, index.directory, index.appender, on_commit=self._lexical.notify
+            settings, index.directory, index.appender, on_commit=self._notify
         )
         self._dead_letter_topic = self._new_dead_letter_topic()
         self._scheduler = Scheduler(settings, index, self._lexical, on_failure=self._fail)
@@ -119,13 +128,16 @@ class _Daemon:
             self._loop.add_signal_handler(number, self._is_over.set)
         server = Server(
             self._settings.server,
-            searcher=self._searcher if self._parts.is_searched else None,
+            answers=IndexAnswers(self._searcher) if self._parts.is_searched else None,
             push_source=self._push,
             status=self._status,
-            on_fault=self._fail,
+            on_fault=self._hear_fault,
             retry=self._retry,
+            audit=AuditLog(self._index.directory.path),
+            follower=self._following,
         )
         self._lexical.start()
+        self._following.start()
         threads = [
             threading.Thread(target=self._drive, args=(pipeline,), name="read")
             for pipeline in self._pipelines
@@ -137,6 +149,8 @@ class _Daemon:
             self._scheduler.start()
             if self._dead_letter_topic is not None:
                 self._dead_letter_topic.start()
+            if self._alerts is not None:
+                self._alerts.start()
             if on_ready is not None:
                 on_ready(server)
             await self._is_over.wait()
@@ -177,6 +191,13 @@ class _Daemon:
             return None
         return DeadLetterTopic(kafka, index.directory, index.appender, self._fail)
 
+    def _new_alerts(self) -> AlertWorker | None:
+        settings, directory = self._settings, self._index.directory
+        if not settings.alerts.queries:
+            forget_rules(directory)
+            return None
+        return AlertWorker(settings.alerts, settings.kafka, directory, self._searcher, self._fail)
+
     def _drive(self, pipeline: Pipeline) -> None:
         try:
             pipeline.run()
@@ -188,10 +209,17 @@ class _Daemon:
     def _committed(self, number: int, totals: Totals) -> None:
         self._stored[number] = totals.events
         self._rate.add(sum(self._stored))
-        self._lexical.notify()
+        self._notify()
         if self._dead_letter_topic is not None:
             self._dead_letter_topic.notify()
         self._report()
+
+    def _notify(self) -> None:
+        """Tells those that follow the events that some were committed."""
+        self._lexical.notify()
+        self._following.notify()
+        if self._alerts is not None:
+            self._alerts.notify()
 
     def _report(self) -> None:
         """Says once of each path that it is not read, and why."""
@@ -200,6 +228,12 @@ class _Daemon:
             if item not in self._reported:
                 self._reported.add(item)
                 sys.stderr.write(f"dejalog: not read: {item.path}: {item.reason}\n")
+
+    def _hear_fault(self, error: BaseException) -> None:
+        if isinstance(error, AnswerFault):
+            print_line(str(error))
+        else:
+            self._fail(error)
 
     def _fail(self, error: BaseException) -> None:
         self._failures.append(error)
@@ -217,6 +251,9 @@ class _Daemon:
             thread.join()
         for source in self._sources:
             source.close()
+        self._following.finish()
+        if self._alerts is not None:
+            self._alerts.finish()
         self._lexical.finish()
         self._searcher.close()
 

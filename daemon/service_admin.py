@@ -9,7 +9,7 @@ from typing import Any
 
 import grpc
 
-from dejalog.daemon.messages import (
+from dejalog.client.messages.admin import (
     letter_filter_from_message,
     retry_report_to_message,
     status_to_message,

@@ -10,15 +10,14 @@ from collections.abc import AsyncIterator
 
 import grpc
 
+from dejalog.client.pushed import Pushed, Receipt
 from dejalog.daemon.rpc_errors import invalid, overloaded, unavailable
 from dejalog.daemon.sources.push import GRPC_PREFIX, PushSource
 from dejalog.daemon.sources.pushed import (
     OffsetError,
     PushBatch,
     PushClosedError,
-    Pushed,
     PushFullError,
-    Receipt,
 )
 from dejalog.indexer.decode.settings import ENCODINGS
 from dejalog.proto.v1 import ingest_pb2, ingest_pb2_grpc

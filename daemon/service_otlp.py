@@ -24,9 +24,10 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
 )
 from opentelemetry.proto.logs.v1.logs_pb2 import ResourceLogs, ScopeLogs
 
+from dejalog.client.pushed import Pushed
 from dejalog.daemon.rpc_errors import invalid, unavailable
 from dejalog.daemon.sources.push import OTLP_SOURCE, PushSource
-from dejalog.daemon.sources.pushed import PushBatch, PushClosedError, Pushed, PushFullError
+from dejalog.daemon.sources.pushed import PushBatch, PushClosedError, PushFullError
 
 SERVICE_NAME = DESCRIPTOR.services_by_name["LogsService"].full_name
 #: Exporters carry no partitions, and their connections come and go: all share one.

@@ -2,8 +2,9 @@
 
 A hit is, in this order: rank, score and how often it was seen; when, where and how severe its
 first occurrence was; that occurrence's text with the matched words bright (underlined where they
-are the query's own letters); its neighbours, if asked for; and one line for each further
-occurrence. A terminal gets colours and lines that fit; anything else gets neither.
+are the query's own letters); its neighbours, if asked for; if asked why it matched, the scores
+with a line for each pair of words; and one line for each further occurrence. A terminal gets
+colours and lines that fit; anything else gets neither.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from datetime import tzinfo
 from io import TextIOWrapper
 from typing import IO
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
@@ -32,7 +34,7 @@ from dejalog.daemon.excerpt import (
     word_pairs,
 )
 from dejalog.daemon.human_time import format_age, format_span, format_time
-from dejalog.indexer.context import Context
+from dejalog.indexer.answer import Context
 from dejalog.indexer.event import Event, Kind, Labels, TimeOrigin
 from dejalog.indexer.hit import Hit, Occurrence, Scores
 
@@ -46,6 +48,8 @@ _BAR_CELLS = 6
 #: A source is most often a path, whose end tells more than its beginning.
 _SOURCE_CHARACTERS = 40
 _LABEL_CHARACTERS = 60
+#: Longer words do not push the bars of all other pairs out of sight.
+_PAIR_CHARACTERS = 32
 
 #: A time as most logs write it.
 _TIME = re.compile(
@@ -195,19 +199,31 @@ class HitPrinter:
         return self._fitted(line.append("  "), difference, "")
 
     def _explain(self, hit: Hit, pairs: Sequence[WordPair]) -> None:
-        event, query = hit.occurrences[0].event, self._view.query
+        event = hit.occurrences[0].event
         self._paragraph(_reason("score: ", _scores(hit.scores)))
-        for index, pair in enumerate(pairs):
-            line = Text(_INDENT).append("       " if index else "words: ", "dim")
-            line.append(visible_line(query[pair.query_start : pair.query_end]), "cyan")
-            line.append(" -> ", "dim")
-            style = _style(pair)
-            line.append(visible_line(event.text[pair.text_start : pair.text_end]), style)
-            self._line(line.append(f" {_similarity(pair.similarity)}"))
+        self._pairs(event.text, pairs)
         number = hit.occurrences[0].event_id
         place = f"{event.source}, partition {event.partition}, offset {event.offset}"
         self._paragraph(_reason("event: ", f"{number} from {place}"))
         self._paragraph(_reason("pattern: ", self._cut(hit.pattern)))
+
+    def _pairs(self, text: str, pairs: Sequence[WordPair]) -> None:
+        """A line for each pair: query word, log word, how near, and what that adds to the score."""
+        query = self._view.query
+        asked = [visible_line(query[pair.query_start : pair.query_end]) for pair in pairs]
+        found = [visible_line(text[pair.text_start : pair.text_end]) for pair in pairs]
+        asked_width = min(_PAIR_CHARACTERS, max(map(cell_len, asked), default=0))
+        found_width = min(_PAIR_CHARACTERS, max(map(cell_len, found), default=0))
+        for index, pair in enumerate(pairs):
+            line = Text(_INDENT).append("       " if index else "words: ", "dim")
+            line.append(_padded(asked[index], asked_width), "cyan").append(" -> ", "dim")
+            line.append(found[index], _style(pair))
+            line.append(" " * (found_width - cell_len(found[index])))
+            line.append(f"  {_bar(pair.similarity, 1.0)}", "cyan")
+            line.append(f" {_similarity(pair.similarity)}")
+            if pair.share:
+                line.append(f"  adds {_similarity(pair.share)}", "dim")
+            self._line(line)
 
     def _fitted(self, line: Text, text: str, style: str) -> Text:
         """The line with as much of the text behind it as fits."""
@@ -258,10 +274,16 @@ def _reason(name: str, value: str) -> Text:
 
 def _scores(scores: Scores) -> str:
     """The channels, of which the total is the weighted sum."""
+    marks = f" ({_similarity(scores.marks)} of it sentence marks)" if scores.marks else ""
+    reranked = "" if scores.reranked is None else f", read again {scores.reranked:.2f}"
     return (
-        f"meaning {scores.semantic:.2f}, whole text {scores.pooled:.2f}, "
-        f"words {scores.lexical:.2f}, codes {scores.exact:.2f}"
+        f"meaning {scores.semantic:.2f}{marks}, whole text {scores.pooled:.2f}, "
+        f"words {scores.lexical:.2f}, codes {scores.exact:.2f}{reranked}"
     )
+
+
+def _padded(text: str, width: int) -> str:
+    return text + " " * (width - cell_len(text))
 
 
 def _style(pair: WordPair) -> str:

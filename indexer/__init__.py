@@ -2,6 +2,6 @@
 
 event -> decode -> mask -> encode -> quantize -> append -> compact -> search
 
-Each word is a module here (compact comes next: until then every shard stays fresh); `store/` holds
-everything that touches disk, `kernel/` the native code.
+Each word is a module here; `store/` holds everything that touches disk, `kernel/` the native code.
+`request.py` is what can be asked, `answer.py` and `hit.py` are what is answered.
 """

@@ -17,6 +17,7 @@ import msgspec
 
 from dejalog.indexer.errors import ModelError
 from dejalog.indexer.render import RENDERING
+from dejalog.indexer.shorthand import TABLE_DIGEST
 
 #: Ships inside the package.
 DEFAULT_BUNDLE = Path(__file__).parent / "models" / "default"
@@ -33,9 +34,9 @@ class BundleConfig(msgspec.Struct, frozen=True):
     """The keys of `onnx_config.json`, with the exporter's defaults; unknown keys are allowed.
 
     `mask_token_id`, `pad_token_id` and the prefix ids are None where the tokenizer is to be asked.
-    The last three keys are our own: `pooled_dim` is the width of the optional output `pooled`,
-    `keep_special_tokens` false drops the rows of [CLS] and [SEP], and `skip_in_queries` applies the
-    skiplist to queries too.
+    The last four keys are our own: `pooled_dim` is the width of the optional output `pooled`,
+    `keep_special_tokens` false drops the rows of [CLS] and [SEP], `skip_in_queries` applies the
+    skiplist to queries too, and `reads_shorthand` writes out what shorthand.py knows.
     """
 
     uses_token_type_ids: bool = True
@@ -55,6 +56,7 @@ class BundleConfig(msgspec.Struct, frozen=True):
     pooled_dim: int | None = None
     keep_special_tokens: bool = True
     skip_in_queries: bool = False
+    reads_shorthand: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +123,10 @@ def _to_config(path: Path, settings: dict[str, object]) -> BundleConfig:
 
 def _fingerprint(model: bytes, tokenizer: bytes, config: BundleConfig) -> str:
     digest = hashlib.blake2b(digest_size=16)
-    for part in (model, tokenizer, msgspec.json.encode(config), str(RENDERING).encode()):
+    keys = msgspec.to_builtins(config)
+    # A bundle that does not read shorthand keeps the fingerprint that it had before there was any.
+    rendering = f"{RENDERING}:{TABLE_DIGEST}" if keys.pop("reads_shorthand") else f"{RENDERING}"
+    for part in (model, tokenizer, msgspec.json.encode(keys), rendering.encode()):
         # The length keeps a byte from moving unseen from one part to the next.
         digest.update(len(part).to_bytes(8, "little"))
         digest.update(part)

@@ -18,10 +18,15 @@ from dejalog.indexer import kernel
 from dejalog.indexer.filter import Counted
 from dejalog.indexer.fuse import Channels, Weights, fuse
 from dejalog.indexer.match import Nominations, Question, best_first, newest_times
-from dejalog.indexer.query import Mode
+from dejalog.indexer.request import Mode
 from dejalog.indexer.score import Scorer, SearchRules
 from dejalog.indexer.store.compacted import rows_of_ranges
 from dejalog.indexer.store.view import NEVER_NS, ShardArrays
+
+#: BM25, in weights of the rarest possible word, from which on words count in full: about that of a
+#: rare word in a short text. Common words alone say little that meaning does not say better: as a
+#: share of the query's best, phrases of one to three words rank at .563 nDCG@10 instead of .567.
+FULL_MATCH = 2.0
 
 _NONE = np.zeros(0, np.int64)
 
@@ -32,8 +37,8 @@ class ShardMatch:
 
     `patterns` int64[n], growing, are its candidates; the channels are float32[n], and `newest`
     int64[n] is when a pattern's newest counted event happened. `semantic` is MaxSim per query
-    token, `lexical` raw BM25, `exact` a share. `event_scores` float32[events] is how well an
-    event's own values fit, or None if no event does.
+    row, `lexical` BM25 as in WordMatch, `exact` a share. `event_scores` float32[events] is how
+    well an event's own values fit, or None if no event does.
     """
 
     arrays: ShardArrays
@@ -70,7 +75,7 @@ def choose(
     question: Question, shards: Sequence[Nominations], rules: SearchRules, weights: Weights
 ) -> list[NDArray[np.int64]]:
     """Returns the candidates of each shard, growing."""
-    limit = question.request.limit
+    limit = question.request.wanted
     meant = _cut_meant(shards, max(limit, rules.candidates_max))
     worded = _cut_worded(
         shards, max(limit, rules.words_max), mode=question.request.mode, weights=weights
@@ -129,8 +134,8 @@ def _by_part(
 
 
 def lexical_share(lexical: NDArray[np.float32], best: float) -> NDArray[np.float32]:
-    """Returns BM25 as a share of the query's best over all shards."""
-    return lexical / np.float32(best) if best > 0 else lexical
+    """Returns BM25 as a share of the query's best over all shards, or of `FULL_MATCH` if more."""
+    return lexical / np.float32(max(best, FULL_MATCH))
 
 
 def score_candidates(

@@ -9,10 +9,10 @@ events are passed over, and so are the numbers between two shards, whose events 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
+from dejalog.indexer.answer import Context
 from dejalog.indexer.hit import Occurrence
 from dejalog.indexer.store.events import EventReader, OpenBlock
 from dejalog.indexer.store.view import ShardArrays
@@ -20,19 +20,6 @@ from dejalog.indexer.store.view import ShardArrays
 #: How many text blocks (of 128 KiB) are read in one direction: with a hundred busy sources, enough
 #: for the next lines of each; about 20 ms at most.
 BLOCKS_MAX = 64
-
-
-@dataclass(frozen=True, slots=True)
-class Context:
-    """The events before and after one, oldest first.
-
-    `is_complete` is false where fewer than asked for were found because the walk reached its
-    bound; at the beginning or end of what is stored of a source it is true.
-    """
-
-    before: tuple[Occurrence, ...]
-    after: tuple[Occurrence, ...]
-    is_complete: bool = True
 
 
 def read_context(
@@ -50,17 +37,18 @@ def read_context(
     """
     at = _shard_of(states, event_id)
     with states[at].shard.snapshot() as snapshot:
-        block = EventReader(snapshot, states[at]).block(event_id)
-        origin = block.origin(event_id - block.first)
-    earlier = _Walk(origin, before, blocks_max)
+        reader = EventReader(snapshot, states[at])
+        event = reader.event(event_id)
+    earlier = _Walk((event.source, event.partition), before, blocks_max)
     for state in states[at::-1]:
         if not earlier.backward(state, min(event_id, _end(state))):
             break
-    later = _Walk(origin, after, blocks_max)
+    later = _Walk((event.source, event.partition), after, blocks_max)
     for state in states[at:]:
         if not later.forward(state, max(event_id + 1, _first(state))):
             break
     return Context(
+        event=Occurrence(event_id, event),
         before=tuple(reversed(earlier.found)),
         after=tuple(later.found),
         is_complete=not (earlier.is_cut or later.is_cut),

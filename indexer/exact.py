@@ -12,6 +12,7 @@ So a quoted string is made of whole words: `"conn"` does not find `connection`.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial, reduce
 from itertools import pairwise
@@ -29,14 +30,21 @@ from dejalog.indexer.terms import index_terms, word_terms
 
 #: Texts that one query reads per shard to check a quoted string, about 0.2 s of work.
 READ_EVENTS_MAX = 50_000
+#: Texts, or patterns, that are read between two looks at the clock: some 5 ms.
+_READ_STEP = 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class ExactMatch:
-    """bool[events] of those that hold the string; partial if the reading bound was reached."""
+    """bool[events] of those that hold the string, and of those that may, and were not read."""
 
     events: NDArray[np.bool_]
-    is_partial: bool
+    unread: NDArray[np.bool_]
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether the reading bound was reached."""
+        return bool(self.unread.any())
 
 
 def match_exact(
@@ -45,15 +53,22 @@ def match_exact(
     lexical: LexicalView,
     snapshot: Snapshot,
     is_allowed: NDArray[np.bool_] | None,
+    *,
+    check: Callable[[], None] = lambda: None,
 ) -> ExactMatch:
-    """Returns which of the allowed events of a shard hold `needle`."""
+    """Returns which of the allowed events of a shard hold `needle`.
+
+    `check` is called now and then, and may raise.
+    """
     candidates = _candidates(needle, arrays, lexical)
     if is_allowed is not None:
         candidates &= is_allowed
     patterns = arrays.columns.patterns
     holds = whole_words(needle)
     is_inside = np.zeros(arrays.counters.patterns, np.bool_)
-    for number in np.unique(patterns[candidates]):
+    for place, number in enumerate(np.unique(patterns[candidates])):
+        if place % _READ_STEP == 0:
+            check()
         constant = PLACEHOLDER.sub("\0", snapshot.pattern(int(number)))
         is_inside[number] = holds.search(constant) is not None
     settled = is_inside[patterns] & candidates
@@ -61,11 +76,15 @@ def match_exact(
     newest = to_read[-READ_EVENTS_MAX:]
     reader = EventReader(snapshot, arrays)
     first = arrays.header.first_event
-    for row in newest:
+    for place, row in enumerate(newest):
+        if place % _READ_STEP == 0:
+            check()
         event = reader.event(first + int(row))
         values = (value for _, value in event.attributes)
         settled[row] = any(holds.search(text) for text in (event.text, *values))
-    return ExactMatch(settled, is_partial=len(newest) < len(to_read))
+    unread = np.zeros(len(settled), np.bool_)
+    unread[to_read[: len(to_read) - len(newest)]] = True
+    return ExactMatch(settled, unread)
 
 
 def whole_words(needle: str) -> re.Pattern[str]:

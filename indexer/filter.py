@@ -17,14 +17,22 @@ class Condition:
     """`label operator value`; the operator is one of = != >= <=, the last two for severity.
 
     Values compare without regard to case. An event without the label fails every condition but !=.
+    With `is_negated` the events count that fail it.
     """
 
     label: str
     operator: str
     value: str
+    is_negated: bool = False
+
+    def __str__(self) -> str:
+        return f"{'-' * self.is_negated}{self.label}{self.operator}{self.value}"
 
     def holds(self, labels: dict[str, str]) -> bool:
         """Whether these labels meet the condition."""
+        return self._is_met(labels) != self.is_negated
+
+    def _is_met(self, labels: dict[str, str]) -> bool:
         found = labels.get(self.label)
         if self.operator == "!=":
             return found is None or found.casefold() != self.value.casefold()
@@ -103,7 +111,7 @@ def _condition_mask(
 ) -> NDArray[np.bool_]:
     if condition.label == "kind":
         is_kind: NDArray[np.bool_] = columns.kinds == Kind[condition.value.upper()]
-        return is_kind if condition.operator == "=" else ~is_kind
+        return is_kind if (condition.operator == "=") != condition.is_negated else ~is_kind
     # Conditions are decided once per distinct label set, however many events carry it.
     holds = np.zeros(len(labelsets), np.bool_)
     for number in _numbers(columns, labelsets):

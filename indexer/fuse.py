@@ -11,29 +11,28 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dejalog.indexer.query import Mode
+from dejalog.indexer.request import Mode
 
 
 @dataclass(frozen=True, slots=True)
 class Weights:
     """What each channel counts for; every channel lies between 0 and 1 or close to it.
 
-    One set for everything, chosen on six retrieval tasks together: the mean of any neighbour on
-    the grid is within 0.004 (docs/EVALUATION.md).
+    One set for everything, chosen on seven retrieval tasks together (docs/EVALUATION.md).
     """
 
     semantic: float = 1.0
-    pooled: float = 1.0
-    lexical: float = 0.3
-    exact: float = 0.3
+    pooled: float = 1.3
+    lexical: float = 0.4
+    exact: float = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Channels:
     """The channels of n patterns, each float32[n].
 
-    `semantic`: MaxSim divided by the number of query tokens. `pooled`: cosine. `lexical`: BM25
-    divided by the query's best. `exact`: how much of the query is rare codes that are found.
+    `semantic`: MaxSim divided by the number of query rows. `pooled`: cosine. `lexical`: BM25 as a
+    share (candidates.py). `exact`: how much of the query is rare codes that are found.
     """
 
     semantic: NDArray[np.float32]

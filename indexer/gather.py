@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,22 +12,27 @@ from numpy.typing import NDArray
 from dejalog.indexer.candidates import ShardMatch
 from dejalog.indexer.encode import Encoder
 from dejalog.indexer.errors import CorruptShardError
-from dejalog.indexer.explain import explain, explain_exact
-from dejalog.indexer.hit import Evidence, Hit, Occurrence, Scores
-from dejalog.indexer.match import Question
+from dejalog.indexer.explain import Explanation, explain_exact, explain_rows
+from dejalog.indexer.hit import Hit, Occurrence, Scores
+from dejalog.indexer.match import Question, meaning_rows, meaning_weights
 from dejalog.indexer.opened import Held, HeldShard
-from dejalog.indexer.score import Scorer, SearchRules, open_scorer
 from dejalog.indexer.store.events import EventReader
 from dejalog.indexer.store.layout import digest
+
+Read = TypeVar("Read")
 
 
 @dataclass(frozen=True, slots=True)
 class RankedPattern:
-    """A pattern that made it into the result; `order` is its total, then its newest time."""
+    """A pattern that made it into the result; `order` is its total, then its newest time.
+
+    The scores are those of `shard`, the best one of those that have the pattern.
+    """
 
     text: str
     order: tuple[float, int]
     scores: Scores
+    shard: HeldShard
 
 
 class Gatherer:
@@ -39,13 +45,11 @@ class Gatherer:
         self,
         question: Question,
         encoder: Encoder,
-        rules: SearchRules,
         held: Held,
         matches: Sequence[tuple[HeldShard, ShardMatch]],
     ) -> None:
         self._question = question
         self._encoder = encoder
-        self._rules = rules
         self._held = held
         self._parts = [
             _Part(shard, match)
@@ -55,9 +59,21 @@ class Gatherer:
 
     def hit(self, pattern: RankedPattern) -> Hit | None:
         """Returns the hit with its counted events from all shards, None if no shard has any."""
+        return self._of_sound_shards(lambda: self._hit(pattern))
+
+    def text(self, pattern: RankedPattern) -> str | None:
+        """Returns the text of the hit's first occurrence, None if no shard has any."""
+
+        def first() -> str | None:
+            found = self._find(pattern)
+            return _occurrences(found, 1)[0].event.text if found else None
+
+        return self._of_sound_shards(first)
+
+    def _of_sound_shards(self, read: Callable[[], Read]) -> Read:
         while True:
             try:
-                return self._hit(pattern)
+                return read()
             except CorruptShardError as error:
                 sound = [part for part in self._parts if part.path != error.path]
                 if len(sound) == len(self._parts):
@@ -66,37 +82,50 @@ class Gatherer:
                 self._parts = sound
 
     def _hit(self, pattern: RankedPattern) -> Hit | None:
-        found = [f for part in self._parts if (f := part.find(pattern.text)) is not None]
+        found = self._find(pattern)
         if not found:
             return None
         occurrences = _occurrences(found, self._question.request.occurrences)
         times = [f.part.match.arrays.columns.times[f.rows] for f in found]
+        explanation = self._explanation(pattern, found, occurrences)
         return Hit(
             pattern_id=digest(pattern.text).hex(),
             pattern=pattern.text,
-            scores=pattern.scores,
+            scores=replace(pattern.scores, marks=explanation.marks),
             count=sum(len(t) for t in times),
             first_seen_ns=min(int(t.min()) for t in times),
             last_seen_ns=max(int(t.max()) for t in times),
             occurrences=occurrences,
-            evidence=self._evidence(pattern.text, found, occurrences),
+            evidence=explanation.evidence,
         )
 
-    def _evidence(
-        self, pattern: str, found: Sequence[_Found], occurrences: Sequence[Occurrence]
-    ) -> tuple[Evidence, ...]:
+    def _find(self, pattern: RankedPattern) -> list[_Found]:
+        return [f for part in self._parts if (f := part.find(pattern.text)) is not None]
+
+    def _explanation(
+        self, pattern: RankedPattern, found: Sequence[_Found], occurrences: Sequence[Occurrence]
+    ) -> Explanation:
         if not occurrences or not self._question.request.is_explained:
-            return ()
-        text = occurrences[0].event.text
-        evidence = explain_exact(self._question.terms, text)
-        encoded, part = self._question.encoded, found[0].part
-        if encoded is not None:
-            spans = self._encoder.pattern_spans(pattern)
-            with part.shard.reading():
-                scorer = part.scorer_of(encoded.vectors, self._rules)
-                rows, similarities = scorer.best_rows(found[0].number)
-            evidence += explain(encoded, spans, rows, similarities, text)
-        return tuple(evidence)
+            return Explanation((), 0.0)
+        text, question = occurrences[0].event.text, self._question
+        letters = explain_exact(question.terms, text)
+        scored = next((f for f in found if f.part.shard is pattern.shard), found[0])
+        scorer = scored.part.match.scorer
+        if question.encoded is None or scorer is None:
+            return Explanation(tuple(letters), 0.0)
+        scored_rows = meaning_rows(question.encoded, question.terms)
+        with scored.part.shard.reading():
+            rows, products = scorer.best_rows(scored.number)
+        pattern_spans = self._encoder.pattern_spans(pattern.text)
+        meaning = explain_rows(
+            [question.encoded.spans[row] for row in scored_rows],
+            pattern_spans,
+            rows,
+            products,
+            text,
+            weights=meaning_weights(question.encoded, scored_rows),
+        )
+        return Explanation((*letters, *meaning.evidence), meaning.marks)
 
 
 class _Part:
@@ -106,7 +135,6 @@ class _Part:
         self.shard = shard
         self.match = match
         self.path = shard.state.shard.path
-        self._scorer: Scorer | None = None
         with shard.reading() as snapshot:
             self._reader = EventReader(snapshot, match.arrays)
 
@@ -122,14 +150,6 @@ class _Part:
         number = self.match.arrays.header.first_event + row
         with self.shard.reading():
             return Occurrence(number, self._reader.event(number))
-
-    def scorer_of(self, query: NDArray[np.float32], rules: SearchRules) -> Scorer:
-        """A scorer of all query rows; the match's leaves out those of code-shaped words."""
-        if self.match.scorer is not None and self.match.scorer.rows == len(query):
-            return self.match.scorer
-        if self._scorer is None:
-            self._scorer = open_scorer(query, self.match.arrays.vectors, rules)
-        return self._scorer
 
 
 @dataclass(frozen=True, slots=True)

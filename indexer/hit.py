@@ -12,7 +12,8 @@ class Evidence:
     """One query word and the word of the hit's first occurrence that matched it best.
 
     Offsets are code points into the query text and into that occurrence's raw text; `similarity`
-    is the cosine of the two token vectors, or 1 where a word was matched exactly.
+    is the cosine of the two token vectors, or 1 where a word was matched exactly. `share` is what
+    the pair adds to the semantic score, 0 for a word matched exactly.
     """
 
     query_start: int
@@ -20,6 +21,7 @@ class Evidence:
     text_start: int
     text_end: int
     similarity: float
+    share: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,9 @@ class Scores:
 
     `semantic` is MaxSim per query token, `pooled` the cosine of the pooled vectors, `lexical`
     BM25 as a share of the query's best, `exact` how much of the query is rare codes found here.
+    `marks` is the part of `semantic` that sentence marks bring, which stand for no word; with the
+    shares of the evidence it adds up to `semantic`. `reranked` is what a reranking model gave, None
+    where it did not look.
     """
 
     total: float
@@ -43,6 +48,8 @@ class Scores:
     pooled: float
     lexical: float
     exact: float
+    marks: float = 0.0
+    reranked: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,16 @@ all its answers from one view cannot meet an event whose pattern it cannot find.
 
 1. Events below `events_indexed` have their patterns below `patterns_indexed` (lexical.py).
 2. A text too long to be indexed whole has the term `CUT_TERM`, which no query can ask for.
+3. Another way to write a word counts less than the word, and as rare as the word itself: an
+   abbreviation that only two texts use would otherwise outvote the word. Of all ways that a text
+   has, the best counts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import log1p
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,10 +23,24 @@ import tantivy
 from numpy.typing import NDArray
 
 from dejalog.indexer.lexical_files import damage_as_error
+from dejalog.indexer.spelling import is_guessable, nearest
+from dejalog.indexer.stemming import stem
 from dejalog.indexer.terms import CUT_TERM, FORM_WEIGHT, QueryTerm
 
 #: Ids fetched at a time: tantivy's results are Python objects of about 150 bytes each.
 _PAGE_IDS = 65_536
+
+#: What another way to write a word counts beside the word. At 0.3 nDCG@10 of words alone is .53 on
+#: notes asked for in full words, at 0.5 .58, at 0.8 .65 and at 1 .69; somewhat less than 1 keeps
+#: the word as it was asked for in front, where both are found.
+OTHER_WEIGHT = 0.8
+#: What a word counts that was probably meant by one that the index does not have.
+GUESS_WEIGHT = 0.5
+#: A query with more unknown words is not misspelt, but about something else.
+GUESSED_WORDS_MAX = 8
+#: The most frequent words with the same first letter, among which a guess is made; looking through
+#: them takes 2 ms.
+GUESSED_AMONG = 4_096
 
 
 class LexicalHits(NamedTuple):
@@ -41,13 +59,18 @@ class DocumentsView:
     searcher: tantivy.Searcher
     watermark: int
 
-    def rank(self, terms: Sequence[QueryTerm], limit: int) -> LexicalHits:
-        """Return the best `limit` documents that have any of the terms."""
-        query = tantivy.Query.boolean_query(
-            [(tantivy.Occur.Should, part) for term in terms for part in self._weighted(term)]
-        )
+    def rank(
+        self, terms: Sequence[QueryTerm], limit: int, *, is_guessing: bool = False
+    ) -> LexicalHits:
+        """Return the best `limit` documents that have any of the terms.
+
+        With `is_guessing`, words that no document has are taken for similar ones.
+        """
         searcher = self.searcher
         with damage_as_error(self.path):
+            guesses = self._guesses(terms) if is_guessing else {}
+            parts = [p for term in terms for p in self._parts(term, guesses.get(term.text, ()))]
+            query = tantivy.Query.boolean_query([(tantivy.Occur.Should, part) for part in parts])
             # A limit of zero panics, and a huge one is allocated at once.
             limit = min(limit, max(1, searcher.num_docs))
             hits = searcher.search(query, limit, count=False).hits
@@ -73,6 +96,59 @@ class DocumentsView:
             pages.append(np.array([found for found, _ in hits], np.int64))
             start = int(pages[-1][-1]) + 1 if hits else 0
         return np.concatenate(pages)
+
+    def _parts(self, term: QueryTerm, guesses: Sequence[str]) -> list[tantivy.Query]:
+        """What a term adds to a score, to be summed."""
+        own = list(self._weighted(term))
+        ways = [(row, OTHER_WEIGHT) for row in term.others]
+        ways += [((guess,), GUESS_WEIGHT) for guess in guesses]
+        others = [self._other(term, row, weight) for row, weight in ways if self._has_all(row)]
+        if not others:
+            return own
+        together = tantivy.Query.boolean_query([(tantivy.Occur.Should, part) for part in own])
+        return [tantivy.Query.disjunction_max_query([together, *others])]
+
+    def _other(self, term: QueryTerm, row: Sequence[str], weight: float) -> tantivy.Query:
+        fields = ("words", "forms")
+        words = [
+            tantivy.Query.disjunction_max_query([self._term(field, word) for field in fields])
+            for word in row
+        ]
+        query = tantivy.Query.boolean_query([(tantivy.Occur.Must, word) for word in words])
+        share = self._rarity(term.text) / sum(map(self._rarity, row))
+        return tantivy.Query.boost_query(query, weight * min(1.0, share))
+
+    def _guesses(self, terms: Sequence[QueryTerm]) -> dict[str, tuple[str, ...]]:
+        unknown = [term for term in terms if self._is_unknown(term)]
+        if len(unknown) > GUESSED_WORDS_MAX:
+            return {}
+        return {
+            term.text: nearest(
+                term.text,
+                self.searcher.terms_with_prefix("words", term.text[0], limit=GUESSED_AMONG),
+            )
+            for term in unknown
+        }
+
+    def _is_unknown(self, term: QueryTerm) -> bool:
+        if term.weight < 1 or term.is_code or not is_guessable(term.text):
+            return False
+        if self._frequency(term.text) or any(map(self._has_all, term.others)):
+            return False
+        return not self._frequency(stem(term.text))
+
+    def _has_all(self, row: Sequence[str]) -> bool:
+        return all(map(self._frequency, row))
+
+    def _frequency(self, term: str) -> int:
+        """How many documents have the term, in the field where most have it."""
+        searcher = self.searcher
+        return max(searcher.doc_freq("words", term), searcher.doc_freq("forms", term))
+
+    def _rarity(self, term: str) -> float:
+        """BM25's inverse document frequency."""
+        count, found = self.searcher.num_docs, self._frequency(term)
+        return log1p((count - found + 0.5) / (found + 0.5))
 
     def _weighted(self, term: QueryTerm) -> Iterator[tantivy.Query]:
         if term.weight >= 1:
@@ -115,11 +191,11 @@ class LexicalView:
 
     def rank_patterns(self, terms: Sequence[QueryTerm], *, limit: int) -> LexicalHits:
         """Return the best `limit` patterns that have any of the terms."""
-        return _rank(self.patterns, terms, limit)
+        return _rank(self.patterns, terms, limit, is_guessing=True)
 
     def rank_events(self, terms: Sequence[QueryTerm], *, limit: int) -> LexicalHits:
         """Return the best `limit` events whose values have any of the terms."""
-        return _rank(self.events, terms, limit)
+        return _rank(self.events, terms, limit, is_guessing=False)
 
     def patterns_with(self, term: str) -> NDArray[np.int64]:
         """Return the ids int64[n], growing, of all patterns that have the term in any form."""
@@ -146,11 +222,13 @@ class LexicalView:
         return self.events_with(CUT_TERM)
 
 
-def _rank(documents: DocumentsView | None, terms: Sequence[QueryTerm], limit: int) -> LexicalHits:
+def _rank(
+    documents: DocumentsView | None, terms: Sequence[QueryTerm], limit: int, *, is_guessing: bool
+) -> LexicalHits:
     sound = [term for term in terms if _is_storable(term.text)]
     if documents is None or not sound or limit < 1:
         return LexicalHits(np.empty(0, np.int64), np.empty(0, np.float32))
-    return documents.rank(sound, limit)
+    return documents.rank(sound, limit, is_guessing=is_guessing)
 
 
 def _with_all(documents: DocumentsView | None, terms: Sequence[str]) -> NDArray[np.int64]:

@@ -13,12 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from dejalog.indexer.counting import count_events
 from dejalog.indexer.encode import EncodedQuery
-from dejalog.indexer.exact import match_exact
-from dejalog.indexer.filter import Counted, TimeRange, filter_events
+from dejalog.indexer.filter import Counted, TimeRange
 from dejalog.indexer.fuse import Weights
 from dejalog.indexer.lexical import LexicalView
-from dejalog.indexer.query import Mode, Query, SearchRequest
+from dejalog.indexer.query import Query
+from dejalog.indexer.request import Mode, SearchRequest
 from dejalog.indexer.score import Nominated, Scorer, SearchRules, open_scorer
 from dejalog.indexer.store.transaction import Snapshot
 from dejalog.indexer.store.view import NEVER_NS, ShardArrays
@@ -74,13 +75,17 @@ def nominate(
     check: Callable[[], None],
 ) -> Nominations:
     """Returns what one shard puts forward; `check` is called now and then, and may raise."""
-    counted, is_partial = _counted(question, arrays, snapshot, lexical)
+    counted, is_partial = count_events(
+        question.query, arrays, snapshot, lexical, times=time_range(question), check=check
+    )
     scorer, meant, worded = None, None, NO_WORDS
     newest = np.zeros(0, np.int64)
-    limit = question.request.limit
+    limit = question.request.wanted
     check()
     if question.encoded is not None and question.has_meaning:
-        query = question.encoded.vectors[meaning_rows(question.encoded, question.terms)]
+        rows = meaning_rows(question.encoded, question.terms)
+        # A row's best product grows with its length, so weighted rows give weighted sums.
+        query = question.encoded.vectors[rows] * meaning_weights(question.encoded, rows)[:, None]
         scorer = open_scorer(query, arrays.vectors, rules)
         # Totals are per query row, MaxSim is not.
         share = weights.pooled / weights.semantic * len(query)
@@ -100,41 +105,6 @@ def nominate(
 def time_range(question: Question) -> TimeRange:
     """Returns the times that count."""
     return TimeRange(question.request.since_ns, question.request.until_ns)
-
-
-def _counted(
-    question: Question, arrays: ShardArrays, snapshot: Snapshot, lexical: LexicalView
-) -> tuple[Counted, bool]:
-    times = time_range(question).within(arrays.counters)
-    events = filter_events(
-        arrays.columns,
-        arrays.labelsets,
-        question.query.conditions,
-        since_ns=times.since_ns,
-        until_ns=times.until_ns,
-    )
-    is_filtered = events is not None or bool(question.query.exact)
-    if arrays.deleted is not None:
-        events = ~arrays.deleted if events is None else events & ~arrays.deleted
-    is_partial = False
-    for needle in question.query.exact:
-        match = match_exact(needle, arrays, lexical, snapshot, events)
-        events = match.events
-        is_partial |= match.is_partial
-    return Counted(events, _patterns(arrays, events, is_filtered), is_filtered), is_partial
-
-
-def _patterns(
-    arrays: ShardArrays, events: NDArray[np.bool_] | None, is_filtered: bool
-) -> NDArray[np.bool_] | None:
-    if events is None:
-        return None
-    if not is_filtered:
-        is_counted = arrays.newest > NEVER_NS
-        return None if is_counted.all() else is_counted
-    is_counted = np.zeros(arrays.counters.patterns, np.bool_)
-    is_counted[arrays.columns.patterns[events]] = True
-    return is_counted
 
 
 def newest_times(arrays: ShardArrays, counted: Counted) -> NDArray[np.int64]:
@@ -168,6 +138,26 @@ def meaning_rows(encoded: EncodedQuery, terms: Sequence[QueryTerm]) -> NDArray[n
         if span is None or not any(a <= span.start and span.end <= b for a, b in spans)
     ]
     return np.array(rows or range(len(encoded.spans)), np.int64)
+
+
+def meaning_weights(encoded: EncodedQuery, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Returns float32[rows], what each of these query rows counts; 1 on average.
+
+    A word of n pieces counts as the root of n words: each piece alone says less than a whole word
+    (`unserviceable`: un, ser, vic, eab, le), and all of them together more. The semantic score is
+    the sum of weight times best similarity, divided by the number of rows.
+    """
+    words: list[int] = []
+    end = -1
+    for row in rows:
+        span = encoded.spans[row]
+        if span is None or not words or span.start > end:
+            words.append(0)
+        words[-1] += 1
+        end = -1 if span is None else span.end
+    weights = 1 / np.sqrt(np.repeat(np.array(words, np.float32), words))
+    mean_is_one: NDArray[np.float32] = weights / weights.mean()
+    return mean_is_one
 
 
 def best_first(

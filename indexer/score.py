@@ -107,6 +107,7 @@ class Scorer(Protocol):
     def best_rows(self, pattern: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Returns the pattern's best row for each query row, int64[q], and how near, float32[q].
 
+        They are of the vectors that the pattern was last scored by, so that their sum is its score.
         The pattern has to have a row.
         """
 
@@ -185,6 +186,8 @@ class _CodedScorer:
         self._count = sum(len(block) for block in vectors.blocks)
         self._tokens = sum(len(block.rows.centroid_ids) for block in vectors.blocks)
         self._rules = rules
+        #: The patterns whose last score is by their int8 vectors.
+        self._refined_patterns: frozenset[int] = frozenset()
 
     def nominate(
         self,
@@ -223,10 +226,12 @@ class _CodedScorer:
         self, patterns: NDArray[np.int64], scores: NDArray[np.float32]
     ) -> NDArray[np.float32]:
         """The scores, the best of them by int8 vectors instead of codes."""
+        self._refined_patterns = frozenset()
         if not any(block.originals for block in self._blocks):
             return scores
         places = kernel.top(scores, self._rules.refined_max).astype(np.int64)
         chosen = patterns[places]
+        self._refined_patterns = frozenset(chosen.tolist())
         for block in self._blocks:
             if block.originals is None:
                 continue
@@ -256,8 +261,13 @@ class _CodedScorer:
 
     def best_rows(self, pattern: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         block = self._blocks[int(np.searchsorted(self._firsts, pattern, side="right")) - 1]
+        number = pattern - block.first
         with _checked():
-            return kernel.code_best_rows(self._prepared, block.rows, pattern - block.first)
+            if block.originals is None or pattern not in self._refined_patterns:
+                return kernel.code_best_rows(self._prepared, block.rows, number)
+            rows = slice(int(block.rows.offsets[number]), int(block.rows.offsets[number + 1]))
+            codes, scales = block.originals.codes[rows], block.originals.scales[rows]
+            return kernel.best_rows(self._query, codes, scales)
 
     def _gain(
         self,

@@ -4,7 +4,11 @@
 2. Every shard is asked on its own (`match.py`): filters, then nominations by meaning and by words.
 3. Nominations are cut over all shards, and what is left is scored in full (`candidates.py`).
 4. The channels are put on one scale over all shards and fused; the best patterns are kept.
-5. Their events are gathered from every shard (`gather.py`), with evidence.
+5. A reranking model, if there is one, reads the best of these and puts them in its own order.
+6. Their events are gathered from every shard (`gather.py`), with evidence.
+
+Patience is looked at before each of these steps and within the long ones. Once it is over nothing
+new is begun: what is nominated is scored, and a few hits are gathered, which takes some 0.02 s.
 
 A shard that turns out to be damaged is left out and named; the others answer.
 """
@@ -13,10 +17,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from threading import Event
+from dataclasses import dataclass, field, replace
+from typing import Final, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dejalog.indexer.candidates import ShardMatch, choose, lexical_share, score_candidates
 from dejalog.indexer.encode import Encoder
@@ -27,26 +32,30 @@ from dejalog.indexer.hit import Hit, Scores, SearchResult
 from dejalog.indexer.lexical import LexicalView
 from dejalog.indexer.match import Nominations, Question, best_first, nominate, time_range
 from dejalog.indexer.opened import Held, HeldShard, OpenShards
-from dejalog.indexer.query import Mode, SearchRequest, parse_query
+from dejalog.indexer.patience import ENDLESS, Patience
+from dejalog.indexer.query import parse_query
+from dejalog.indexer.request import Mode, SearchRequest
 from dejalog.indexer.score import SearchRules
 from dejalog.indexer.store.directory import DataDirectory
 from dejalog.indexer.store.folders import SHARDS_NAME
 from dejalog.indexer.store.view import ShardArrays
 from dejalog.indexer.terms import query_terms
 
+#: Hits that are gathered although the time is up, about 2 ms each: a late answer is not empty.
+LATE_HITS: Final = 10
+#: Texts that a reranking model reads between two looks at the clock, some 10 ms each.
+RERANKED_STEP: Final = 4
 
-@dataclass(frozen=True, slots=True)
-class _Patience:
-    """When a search ends with what it has."""
 
-    deadline: float | None
-    stop: Event | None
+class Reranker(Protocol):
+    """A model that reads a query and a text together."""
 
-    def check(self) -> None:
-        """Raises TimeoutError if it ends now."""
-        is_late = self.deadline is not None and time.monotonic() > self.deadline
-        if is_late or (self.stop is not None and self.stop.is_set()):
-            raise TimeoutError("the deadline passed before the first shard was searched")
+    @property
+    def top_n(self) -> int:
+        """How many of the best hits it is to read."""
+
+    def scores(self, query: str, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Returns float32[texts]; a higher score is a better match, on a scale of its own."""
 
 
 class Searcher:
@@ -59,32 +68,38 @@ class Searcher:
         *,
         weights: Weights | None = None,
         rules: SearchRules | None = None,
+        reranker: Reranker | None = None,
     ) -> None:
         self._encoder = encoder
+        self._reranker = reranker
         self._weights = weights or Weights()
         self._rules = rules or SearchRules()
         self._folder = directory.path / SHARDS_NAME
         self._shards = OpenShards(directory, encoder.fingerprint)
 
-    def search(
-        self,
-        request: SearchRequest,
-        *,
-        deadline: float | None = None,
-        stop: Event | None = None,
-    ) -> SearchResult:
+    @property
+    def shards(self) -> OpenShards:
+        """The shards, for other questions than searches."""
+        return self._shards
+
+    @property
+    def encoder(self) -> Encoder:
+        """The model that questions are encoded with."""
+        return self._encoder
+
+    def search(self, request: SearchRequest, patience: Patience = ENDLESS) -> SearchResult:
         """Returns the best hits.
 
-        `deadline` is a time.monotonic() value; when it passes, or when `stop` is set, no further
-        shard is asked, and what the others have nominated is returned as partial. Raises
+        When the patience is over no further shard is asked, and what the others have nominated is
+        returned as partial, in the order of before a reranking that was not ended. Raises
         QueryError, TimeoutError if nothing was searched in time, and CorruptShardError if no shard
         can be read.
         """
         started = time.monotonic()
         with self._shards.held() as held:
-            question = self._understand(request, held)
-            answer = self._ask(question, held, _Patience(deadline, stop))
-            hits = self._hits(question, held, answer.matches)
+            question = self._understand(request, held, patience)
+            answer = self._ask(question, held, patience)
+            hits = self._hits(question, held, answer, patience)
             return SearchResult(
                 hits=hits,
                 events_total=answer.events_total(),
@@ -101,8 +116,8 @@ class Searcher:
     def match(self, request: SearchRequest) -> list[ShardMatch]:
         """Returns every shard's channels, before they are fused; for measuring."""
         with self._shards.held() as held:
-            question = self._understand(request, held)
-            answer = self._ask(question, held, _Patience(None, None))
+            question = self._understand(request, held, ENDLESS)
+            answer = self._ask(question, held, ENDLESS)
             return [match for _, match in answer.matches]
 
     def states(self) -> list[ShardArrays]:
@@ -113,7 +128,8 @@ class Searcher:
         """Closes what the searcher has opened; the data directory stays open."""
         self._shards.close()
 
-    def _understand(self, request: SearchRequest, held: Held) -> Question:
+    def _understand(self, request: SearchRequest, held: Held, patience: Patience) -> Question:
+        patience.check()
         query = parse_query(request, label_names([shard.state for shard in held.shards]))
         has_words = bool(query.words.strip())
         is_encoded = has_words and request.mode is not Mode.LEXICAL
@@ -124,7 +140,7 @@ class Searcher:
             terms=tuple(query_terms(query.words)) if has_words else (),
         )
 
-    def _ask(self, question: Question, held: Held, patience: _Patience) -> _Answer:
+    def _ask(self, question: Question, held: Held, patience: Patience) -> _Answer:
         answer = _Answer()
         nominated: list[tuple[HeldShard, Nominations]] = []
         for shard in held.shards:
@@ -153,7 +169,7 @@ class Searcher:
         return answer
 
     def _nominate(
-        self, question: Question, shard: HeldShard, held: Held, patience: _Patience
+        self, question: Question, shard: HeldShard, held: Held, patience: Patience
     ) -> Nominations:
         lexical = shard.lexical
         while True:
@@ -176,12 +192,61 @@ class Searcher:
                 lexical = LexicalView()
 
     def _hits(
-        self, question: Question, held: Held, matches: Sequence[tuple[HeldShard, ShardMatch]]
+        self, question: Question, held: Held, answer: _Answer, patience: Patience
     ) -> tuple[Hit, ...]:
-        ranked = self._rank(question, held, matches)
-        gatherer = Gatherer(question, self._encoder, self._rules, held, matches)
-        hits = [gatherer.hit(pattern) for pattern in ranked]
-        return tuple(hit for hit in hits if hit is not None)
+        ranked = self._rank(question, held, answer.matches)
+        gatherer = Gatherer(question, self._encoder, held, answer.matches)
+        if self._is_reranked(question):
+            ranked = self._rerank(question, ranked, gatherer, answer, patience)
+        request = question.request
+        hits: list[Hit] = []
+        for pattern in ranked[request.skip : request.wanted]:
+            if len(hits) >= LATE_HITS and patience.is_over:
+                answer.is_late = True
+                break
+            hit = gatherer.hit(pattern)
+            if hit is not None:
+                hits.append(hit)
+        return tuple(hits)
+
+    def _is_reranked(self, question: Question) -> bool:
+        return self._reranker is not None and question.encoded is not None
+
+    def _wanted(self, question: Question) -> int:
+        """How many patterns have to be ranked; those that are read again are on every page."""
+        wanted = question.request.wanted
+        if self._reranker is None or question.encoded is None:
+            return wanted
+        return max(wanted, self._reranker.top_n)
+
+    def _rerank(
+        self,
+        question: Question,
+        ranked: list[RankedPattern],
+        gatherer: Gatherer,
+        answer: _Answer,
+        patience: Patience,
+    ) -> list[RankedPattern]:
+        """The patterns, the best ones as the model orders them by their first occurrence's text."""
+        assert self._reranker is not None
+        query = " ".join(question.query.words.split())
+        best: list[RankedPattern] = []
+        top = ranked[: self._reranker.top_n]
+        for start in range(0, len(top), RERANKED_STEP):
+            if patience.is_over:
+                answer.is_late = True
+                return ranked
+            step = [(p, gatherer.text(p)) for p in top[start : start + RERANKED_STEP]]
+            read = [(pattern, text) for pattern, text in step if text is not None]
+            if not read:
+                continue
+            scores = self._reranker.scores(query, [text for _, text in read])
+            best += [
+                replace(pattern, scores=replace(pattern.scores, reranked=float(score)))
+                for (pattern, _), score in zip(read, scores, strict=True)
+            ]
+        best.sort(key=lambda pattern: pattern.scores.reranked or 0.0, reverse=True)
+        return [*best, *ranked[len(top) :]]
 
     def _rank(
         self, question: Question, held: Held, matches: Sequence[tuple[HeldShard, ShardMatch]]
@@ -200,7 +265,7 @@ class Searcher:
                 if known is None or pattern.order > known.order:
                     best[pattern.text] = pattern
         ordered = sorted(best.values(), key=lambda p: p.order, reverse=True)
-        return ordered[: question.request.limit]
+        return ordered[: self._wanted(question)]
 
     def _rank_shard(
         self, question: Question, shard: HeldShard, match: ShardMatch, best_lexical: float
@@ -209,7 +274,7 @@ class Searcher:
         channels = Channels(match.semantic, match.pooled, lexical, match.exact)
         mode = question.request.mode
         totals = fuse(channels, mode, self._weights)
-        chosen = best_first(totals, match.newest, question.request.limit)
+        chosen = best_first(totals, match.newest, self._wanted(question))
         if mode is Mode.LEXICAL and question.has_words:
             chosen = chosen[totals[chosen] > 0]  # No word in common is no hit.
         with shard.reading() as snapshot:
@@ -224,6 +289,7 @@ class Searcher:
                         lexical=float(channels.lexical[i]),
                         exact=float(channels.exact[i]),
                     ),
+                    shard=shard,
                 )
                 for i in chosen
             ]

@@ -7,6 +7,9 @@ its words as they stand, and beside each word its other forms:
 2. its parts (`BadUserAccessDenied`: bad, user, access, denied; `SRVE0255E`: srve, 0255);
 3. the stem of a plain English word (`leaking`: leak). Codes are never stemmed.
 
+A query's word also knows how else it may be written: shorthand and words written out
+(`shorthand.py`), and codes with and without their joiner (`E-1034`, `E1034`).
+
 Everything is case-folded, so a query's word meets a document's in any of these forms. What means
 nothing in pieces stays whole: numbers joined by `.` (an address, a version), times, hex and UUIDs.
 Chinese, Japanese and Korean, written without spaces, give pairs of characters as parts.
@@ -22,7 +25,8 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
-import snowballstemmer
+from dejalog.indexer.shorthand import spellings
+from dejalog.indexer.stemming import stem
 
 #: A longer term is a blob (base64, a minified page) that nobody types; its pieces are still kept.
 MAX_TERM_CHARS = 128
@@ -30,6 +34,10 @@ MAX_TERM_CHARS = 128
 MAX_DOCUMENT_TERMS = 16_384
 #: A pasted log line with more terms than this is already told apart by the first ones.
 MAX_QUERY_TERMS = 256
+#: A query with more words is a pasted line, which says the same thing in many ways by itself.
+SPELLED_WORDS_MAX = 32
+#: A longer query is hardly moved by its codes, and reading it twice takes its time.
+PLAIN_CHARS_MAX = 160
 #: Text beyond this is not read: it could hardly give terms within `MAX_DOCUMENT_TERMS`.
 MAX_TEXT_CHARS = 262_144
 #: Stands in the index for whatever was cut off; no text has it, as terms are in lower case.
@@ -69,6 +77,8 @@ _CODE_DIGITS = 5
 #: More parts than this in a word with digits are random letters and digits, not a code's make-up.
 _CODE_PARTS = 4
 _PLAIN = re.compile(r"[a-z]{3,}")
+#: `e-1034`, `e_1034`, `e1034`: letters, then a number of two digits or more.
+_LETTERS_NUMBER = re.compile(r"([a-z]{1,5})[-_]?([0-9]{2,}[a-z]?)")
 
 #: What a form adds to the score relative to the word itself. Measured on the shared tasks: full
 #: weight lets stems outvote the words as written (nDCG@10 -.016 on raw work orders).
@@ -76,15 +86,14 @@ FORM_WEIGHT = 0.5
 #: The parts of a code hardly mean anything (`PH639`: ph, 639): at full weight they cost up to .04.
 CODE_PART_WEIGHT = 0.2
 
-_stem = snowballstemmer.stemmer("english").stemWord
-
 
 class QueryTerm(NamedTuple):
     """One term of a query: what to look up, and where it stands in the query's text.
 
     `is_code` marks what is meant exactly: an error code, a tag, an address, an identifier; its
     pieces are terms of their own and not marked. `weight` is 1 for a word as it stands and less
-    for another form of it.
+    for another form of it. `others` are other ways to write it, each a row of terms all of which
+    must be there.
     """
 
     text: str
@@ -92,6 +101,7 @@ class QueryTerm(NamedTuple):
     start: int
     end: int
     weight: float = 1.0
+    others: tuple[tuple[str, ...], ...] = ()
 
 
 class DocumentTerms(NamedTuple):
@@ -169,7 +179,20 @@ def query_terms(text: str) -> list[QueryTerm]:
                 terms[term.text] = term._replace(is_code=term.is_code or known.is_code)
         if len(terms) >= MAX_QUERY_TERMS:
             break
-    return list(terms.values())[:MAX_QUERY_TERMS]
+    return _spelled(list(terms.values())[:MAX_QUERY_TERMS])
+
+
+def without_codes(text: str) -> str:
+    """Return a short query without its code-shaped words; empty if it has none, or only these."""
+    if len(text) > PLAIN_CHARS_MAX:
+        return ""
+    plain, has_code = list(text), False
+    for match in _COMPOUND.finditer(text):
+        if is_code_shaped(match[0].strip("_")):
+            plain[match.start() : match.end()] = " " * (match.end() - match.start())
+            has_code = True
+    has_words = any(letter.isalpha() for letter in plain)
+    return "".join(plain) if has_code and has_words else ""
 
 
 def is_code_shaped(token: str) -> bool:
@@ -200,6 +223,32 @@ def _compound_query_terms(compound: str, offset: int) -> Iterator[QueryTerm]:
         yield QueryTerm(piece.text, marked, offset + piece.start, offset + piece.end, weight)
 
 
+def _spelled(terms: list[QueryTerm]) -> list[QueryTerm]:
+    """The terms with other ways to write them."""
+    words = [term.text for term in terms if term.weight >= 1]
+    if len(words) > SPELLED_WORDS_MAX:
+        return terms
+    places = {word: place for place, word in enumerate(words)}
+    spelled = []
+    for term in terms:
+        if term.is_code:
+            others = _code_spellings(term.text)
+        elif term.weight >= 1:
+            others = spellings(words, places[term.text])
+        else:  # `c/o` is a compound, and its words `c` and `o` stand for nothing.
+            others = spellings([term.text], 0) if "/" in term.text or "-" in term.text else ()
+        spelled.append(term._replace(others=others))
+    return spelled
+
+
+def _code_spellings(code: str) -> tuple[tuple[str, ...], ...]:
+    match = _LETTERS_NUMBER.fullmatch(code)
+    if match is None:
+        return ()
+    ways = (match[1] + joiner + match[2] for joiner in ("", "-", "_"))
+    return tuple((way,) for way in ways if way != code)
+
+
 @lru_cache(maxsize=_CACHE_ENTRIES)
 def _terms(compound: str) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
     """Return a compound's terms: all of them (a word that is its own stem once), words, forms."""
@@ -226,10 +275,10 @@ def _pieces(compound: str) -> list[_Piece]:
             continue
         pieces.append(_Piece(text, role, start + low, start + high))
         if role in (_Role.WORD, _Role.PART) and _is_plain(whole[low:high], text):
-            stem = _stem(text)
-            if role == _Role.WORD or stem != text:
+            stemmed = stem(text)
+            if role == _Role.WORD or stemmed != text:
                 form = _Role.STEM if role == _Role.WORD else _Role.PART
-                pieces.append(_Piece(stem, form, start + low, start + high))
+                pieces.append(_Piece(stemmed, form, start + low, start + high))
     return pieces
 
 

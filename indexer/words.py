@@ -1,7 +1,9 @@
 """What the words of a question say of a shard's patterns: BM25, and the codes that are found.
 
 Both are sparse: only patterns with a word in common appear. A pattern's BM25 is that of its text
-and, added to it, that of its best event's own values.
+and, added to it, that of its best event's own values. It is in units of the weight of the rarest
+possible word, so that shards of different sizes, and short and long questions, compare: a rare word
+that is found adds about 2, whatever the number of patterns.
 """
 
 from __future__ import annotations
@@ -32,7 +34,8 @@ FILTERED_DEPTH = 200_000
 class WordMatch:
     """The patterns that have a word or code of the question, and only patterns that count.
 
-    patterns int64[n], growing; lexical float32[n], raw BM25; exact float32[n], a share.
+    patterns int64[n], growing; lexical float32[n], BM25 in weights of the rarest possible word;
+    exact float32[n], a share.
     `event_scores` float32[events] is how well an event's own values fit, None if no event does.
     """
 
@@ -74,8 +77,10 @@ def match_words(
     codes = _codes(terms, arrays, lexical, counted)
     every = np.unique(np.concatenate([patterns.ids, owners, *codes.values()]))
     scores, best = np.zeros(len(every), np.float32), np.zeros(len(every), np.float32)
-    scores[np.searchsorted(every, patterns.ids)] = patterns.scores
-    np.maximum.at(best, np.searchsorted(every, owners), events.scores)
+    rarest = np.float32(highest_rarity(arrays.counters.patterns))
+    scores[np.searchsorted(every, patterns.ids)] = patterns.scores / rarest
+    rarest = np.float32(highest_rarity(len(arrays.columns.times)))
+    np.maximum.at(best, np.searchsorted(every, owners), events.scores / rarest)
     return WordMatch(
         patterns=every,
         lexical=scores + best,
@@ -116,8 +121,14 @@ def _spread(events: LexicalHits, count: int) -> NDArray[np.float32] | None:
 def _codes(
     terms: Sequence[QueryTerm], arrays: ShardArrays, lexical: LexicalView, counted: Counted
 ) -> dict[str, NDArray[np.int64]]:
-    codes = dict.fromkeys(term.text for term in terms if term.is_code)
-    return {code: patterns_with_code(code, arrays, lexical, counted) for code in codes}
+    """The patterns that have a code, in any of the ways to write it (`E-1034`, `E1034`)."""
+    found: dict[str, NDArray[np.int64]] = {}
+    for term in terms:
+        if term.is_code:
+            ways = [term.text, *(way for row in term.others for way in row)]
+            patterns = [patterns_with_code(way, arrays, lexical, counted) for way in ways]
+            found[term.text] = np.unique(np.concatenate(patterns))
+    return found
 
 
 def _shares(
@@ -154,5 +165,9 @@ def rarity(found: int, total: int) -> float:
     """
     if found == 0:
         return 0.0
-    highest = np.log1p((total - 0.5) / 1.5)
-    return float(np.log1p((total - found + 0.5) / (found + 0.5)) / highest)
+    return float(np.log1p((total - found + 0.5) / (found + 0.5))) / highest_rarity(total)
+
+
+def highest_rarity(total: int) -> float:
+    """Returns BM25's inverse document frequency of a word that one of `total` texts has."""
+    return float(np.log1p((max(total, 1) - 0.5) / 1.5))

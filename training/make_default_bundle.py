@@ -161,6 +161,7 @@ def write_config(folder: Path, tokenizer: Tokenizer, hidden: int) -> None:
         "pooled_dim": hidden,
         "keep_special_tokens": False,
         "skip_in_queries": True,
+        "reads_shorthand": True,
     }
     (folder / "onnx_config.json").write_text(json.dumps(config, indent=2) + "\n")
 

@@ -1,4 +1,4 @@
-"""`dejalog demo`: indexes a sample of real logs and notes, and asks three questions."""
+"""`dejalog demo`: indexes a sample of real logs and notes, and asks four questions."""
 
 from __future__ import annotations
 
@@ -10,22 +10,26 @@ from dataclasses import dataclass, replace
 from importlib.resources import as_file, files
 from pathlib import Path
 
+from dejalog.daemon.alerts.state import STATE_NAME
+from dejalog.daemon.audit import AUDIT_NAME
 from dejalog.daemon.commands.index import index_source, summary
 from dejalog.daemon.config import Settings
 from dejalog.daemon.engine import open_searcher
 from dejalog.daemon.excerpt import grouped
 from dejalog.daemon.flags import load_settings
+from dejalog.daemon.precedent_view import PrecedentPrinter, PrecedentView
 from dejalog.daemon.progress import ProgressLine
 from dejalog.daemon.runner import run_daemon
 from dejalog.daemon.sources.files import FileSource
 from dejalog.daemon.terminal import HitPrinter, View, open_console
 from dejalog.indexer.errors import DataDirectoryError
-from dejalog.indexer.query import SearchRequest
+from dejalog.indexer.precedents import find_precedents
+from dejalog.indexer.request import PrecedentsRequest, SearchRequest
 from dejalog.indexer.search import Searcher
 from dejalog.indexer.store.directory import is_being_written
 
 NAME = "demo"
-HELP = "index a sample of real logs and maintenance notes, then ask three questions"
+HELP = "index a sample of real logs and maintenance notes, then ask four questions"
 EXAMPLE = "dejalog demo --keep-running"
 
 #: Lies in each data directory that a demo made; no other is emptied, since every index looks alike.
@@ -42,6 +46,8 @@ _OWN_NAMES = {
     "shards",
 }
 
+#: What a daemon that was left running adds, each with its numbered or unfinished files.
+_OWN_PREFIXES = (AUDIT_NAME, STATE_NAME)
 
 #: The third one of the first question says what was done.
 HITS_SHOWN = 3
@@ -69,6 +75,10 @@ QUESTIONS = (
 )
 
 
+#: A burst hose on a machine whose next work orders are in the sample, too.
+INCIDENT = "hydraulic hose burst"
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's own flags."""
     parser.add_argument(
@@ -85,6 +95,7 @@ def run(parsed: argparse.Namespace) -> int:
     _index(settings)
     with open_searcher(settings) as (_, searcher):
         answered = [_ask(question, searcher) for question in QUESTIONS]
+        answered.append(_ask_what_followed(searcher))
     _say_what_next(folder, is_running=parsed.keep_running)
     if parsed.keep_running:
         run_daemon(settings, on_ready=lambda server: _say(f"ready on {server.address}"))
@@ -109,7 +120,8 @@ def _check_own(folder: Path) -> None:
     if not folder.exists():
         return
     names = {path.name for path in folder.iterdir()} if folder.is_dir() else {""}
-    if names and (MARKER_NAME not in names or names - _OWN_NAMES):
+    others = {name for name in names - _OWN_NAMES if not name.startswith(_OWN_PREFIXES)}
+    if names and (MARKER_NAME not in names or others):
         raise DataDirectoryError(
             f"{folder} holds something else than a demo; name another directory with --data"
         )
@@ -148,11 +160,23 @@ def _ask(question: Question, searcher: Searcher) -> bool:
     return bool(result.hits)
 
 
+def _ask_what_followed(searcher: Searcher) -> bool:
+    _say(f"--- And what was done then, on the same machine? Precedents of:\n    {INCIDENT}\n")
+    request = PrecedentsRequest(INCIDENT, limit=1, notes=2)
+    found = find_precedents(searcher, request).precedents
+    printer = PrecedentPrinter(open_console(sys.stdout), PrecedentView(INCIDENT))
+    for rank, precedent in enumerate(found, 1):
+        printer.print_precedent(rank, precedent, best=found[0].score)
+    return bool(found)
+
+
 def _say_what_next(folder: Path, *, is_running: bool) -> None:
     program = Path(sys.argv[0])
     command = str(program) if program.name == "dejalog" else "python -m dejalog.daemon"
     _say("Try next:")
     _say(f"  {command} search --data {folder} 'hydraulic hose leaking' --kind note -n 5")
+    _say(f"  {command} precedents --data {folder} 'busted hydraulic hose'")
+    _say(f"  {command} patterns --data {folder} severity=error")
     _say(f"  {command} search --data {folder} --where severity=error -C 2")
     _say(f"  {command} search --data {folder} P0171 -o json")
     _say(f"  {command} status --data {folder}")

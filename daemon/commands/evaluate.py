@@ -12,7 +12,7 @@ import msgspec
 from dejalog.daemon.engine import open_encoder
 from dejalog.daemon.evaluate import Outcome, evaluate, read_task
 from dejalog.daemon.flags import load_settings
-from dejalog.indexer.query import Mode
+from dejalog.indexer.request import Mode
 from dejalog.indexer.store.manifest import Tier
 
 NAME = "eval"

@@ -11,33 +11,27 @@ import difflib
 import re
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 
-from dejalog.daemon.asking import (
-    NO_REMOTE_CONTEXT,
-    Answerer,
-    LocalAnswerer,
-    RemoteAnswerer,
-)
-from dejalog.daemon.engine import open_searcher
+from dejalog.daemon.asking import Answerer, open_answerer
 from dejalog.daemon.excerpt import grouped, visible_line
-from dejalog.daemon.filter_flags import Filter, add_filter_flags, read_filter
-from dejalog.daemon.flags import load_settings
+from dejalog.daemon.filter_flags import Filter, add_filter_flags, read_filter, take_times
 from dejalog.daemon.hit_json import hit_to_json, to_line
 from dejalog.daemon.human_time import format_time
-from dejalog.daemon.remote import add_server_flags, open_client
+from dejalog.daemon.remote import add_server_flags
 from dejalog.daemon.terminal import HitPrinter, View, open_console
-from dejalog.indexer.context import Context
+from dejalog.indexer.answer import Context
 from dejalog.indexer.errors import QueryError
 from dejalog.indexer.hit import Hit, SearchResult
-from dejalog.indexer.query import Mode, SearchRequest, parse_condition, parse_query
+from dejalog.indexer.pasted import as_pasted
+from dejalog.indexer.query import Query, is_pasted, parse_query
+from dejalog.indexer.request import ContextRequest, Mode, SearchRequest
 
 NAME = "search"
 HELP = "find what happened before: in words, by a code, or by a raw log line"
 EXAMPLE = """dejalog search "pump trips after start" --since "last monday" -C 3
-         dejalog search E-1034 --kind note --where site=lodz
+         dejalog search "E-1034 kind=note since:2h -heartbeat"
          tail -n 1 plant.log | dejalog search - -o json"""
 
 EXIT_HITS, EXIT_NONE, EXIT_PARTIAL = 0, 1, 4
@@ -46,7 +40,9 @@ OCCURRENCES_MAX = 100
 #: Lines around a hit are for reading; whoever needs more wants the source itself.
 CONTEXT_MAX = 1_000
 
-_LABEL_NAME = re.compile(r"([A-Za-z_][\w.\-/]*)(?:!=|>=|<=|=)")
+#: Pieces that a message names; a pasted line may have a hundred.
+_NAMED = 3
+_LABEL_NAME = re.compile(r"(?<!\S)-?([A-Za-z_][\w.\-/]*)(?:!=|>=|<=|=)")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -55,7 +51,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "text",
         nargs="*",
         metavar="TEXT",
-        help='words, a code or a raw log line; "quoted strings" must occur; - reads standard input',
+        help='words, a code or a raw log line; "quoted strings" must occur, -words must not (put '
+        "quotes around it all), label=value and since:TIME filter; - alone reads standard input",
     )
     add_filter_flags(parser)
     _add_output(parser)
@@ -72,17 +69,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(parsed: argparse.Namespace) -> int:
     """Does it and returns the exit code."""
-    given = read_filter(parsed, datetime.now(UTC))
+    now = datetime.now(UTC)
+    text, given = take_times(_text(parsed), read_filter(parsed, now), now)
     call = _Call(
         parsed=parsed,
-        request=_request(parsed, given),
-        zone=given.zone,
+        request=_request(parsed, text, given),
+        given=given,
         before=parsed.context if parsed.before_context is None else parsed.before_context,
         after=parsed.context if parsed.after_context is None else parsed.after_context,
     )
-    if parsed.server and call.before + call.after > 0:
-        raise QueryError(NO_REMOTE_CONTEXT)
-    with _answerer(parsed) as answerer:
+    with open_answerer(parsed) as answerer:
         return _Answer(call, answerer).show()
 
 
@@ -92,9 +88,13 @@ class _Call:
 
     parsed: argparse.Namespace
     request: SearchRequest
-    zone: tzinfo | None
+    given: Filter
     before: int
     after: int
+
+    @property
+    def zone(self) -> tzinfo | None:
+        return self.given.zone
 
     @property
     def is_json(self) -> bool:
@@ -112,17 +112,20 @@ class _Answer:
 
     def show(self) -> int:
         timeout_s = self._call.parsed.timeout
-        result, is_cut = self._answerer.search(self._call.request, timeout_s=timeout_s)
+        answer = self._answerer.search(self._call.request, timeout_s=timeout_s)
+        result, query = answer.result, self._query()
         try:
-            self._show_hits(result)
+            self._show_hits(result, query)
             sys.stdout.flush()
         except KeyboardInterrupt:
             self._say("partial: interrupted, not all hits are shown")
             return EXIT_PARTIAL
         if not result.hits:
-            self._explain_nothing(result)
-        if is_cut:
+            self._explain_nothing(result, query)
+        if answer.is_cut:
             self._say("long hits were shortened by the daemon to fit into one message")
+        if query.literal:
+            self._say(_read_as_words(query))
         if not self._call.parsed.quiet:
             self._say(_summary(result, self._call))
         for damaged in result.damaged_shards:
@@ -131,8 +134,16 @@ class _Answer:
             return EXIT_PARTIAL
         return EXIT_HITS if result.hits else EXIT_NONE
 
-    def _show_hits(self, result: SearchResult) -> None:
-        printer = HitPrinter(self._out, self._view())
+    def _query(self) -> Query:
+        """What whoever answered has made of the text; a daemon's labels can only be guessed."""
+        text = self._call.request.text
+        names = self._answerer.label_names()
+        if names is None:
+            names = frozenset(_LABEL_NAME.findall(text))
+        return parse_query(self._call.request, names)
+
+    def _show_hits(self, result: SearchResult, query: Query) -> None:
+        printer = HitPrinter(self._out, self._view(query))
         best = max((hit.scores.total for hit in result.hits), default=0.0)
         for rank, hit in enumerate(result.hits, 1):
             context = self._context(hit)
@@ -146,19 +157,19 @@ class _Answer:
         before, after = self._call.before, self._call.after
         if before + after == 0 or not hit.occurrences:
             return None
-        return self._answerer.context(hit.occurrences[0], before=before, after=after)
+        request = ContextRequest(hit.occurrences[0].event_id, before, after)
+        return self._answerer.context(request, timeout_s=self._call.parsed.timeout).result
 
-    def _view(self) -> View:
-        parsed, text = self._call.parsed, self._call.request.text
+    def _view(self, query: Query) -> View:
         return View(
-            query=text,
-            quoted=parse_query(SearchRequest(text)).exact,
+            query=query.words,
+            quoted=query.exact,
             zone=self._call.zone,
-            is_full=parsed.full,
-            is_verbose=parsed.verbose > 0,
+            is_full=self._call.parsed.full,
+            is_verbose=self._call.parsed.verbose > 0,
         )
 
-    def _explain_nothing(self, result: SearchResult) -> None:
+    def _explain_nothing(self, result: SearchResult, query: Query) -> None:
         """Says why there is no hit, and shows the best one without the filters."""
         if result.events_total == 0:
             self._say("the index holds no events yet; add some with 'dejalog index PATH'")
@@ -166,57 +177,52 @@ class _Answer:
         if result.events_matched > 0:
             self._say("no event has any of these words; the other modes also find their meaning")
             return
-        for advice in self._label_advice():
+        for advice in self._label_advice(query):
             self._say(advice)
-        words = self._words()
-        if self._call.is_json or not words.strip():
+        total = grouped(result.events_total)
+        self._say(f"0 of {total} events passed the filters: {self._filters(query)}")
+        if self._call.is_json or not query.words.strip():
             return
-        unfiltered = replace(SearchRequest(words, limit=1, occurrences=1), mode=Mode.HYBRID)
-        nearest, _ = self._answerer.search(unfiltered, timeout_s=self._call.parsed.timeout)
+        unfiltered = SearchRequest(as_pasted(query.words), limit=1, occurrences=1)
+        timeout_s = self._call.parsed.timeout
+        nearest = self._answerer.search(unfiltered, timeout_s=timeout_s).result
         if nearest.hits:
-            self._say("no event passed the filters; the nearest hit without them is:\n")
+            self._say("the nearest hit without them is:\n")
             best = nearest.hits[0].scores.total
-            HitPrinter(self._err, self._view()).print_hit(1, nearest.hits[0], best=best)
+            HitPrinter(self._err, self._view(query)).print_hit(1, nearest.hits[0], best=best)
 
-    def _label_advice(self) -> Iterator[str]:
+    def _filters(self, query: Query) -> str:
+        """Everything that an event had to pass, as it would be written."""
+        parts = [f'"{text}"' for text in query.exact]
+        parts += [str(condition) for condition in query.conditions]
+        parts += [f'-"{text}"' if " " in text else f"-{text}" for text in query.excluded]
+        since_ns, until_ns = self._call.given.since_ns, self._call.given.until_ns
+        if since_ns is not None:
+            parts.append(f"since {format_time(since_ns, self._call.zone)}")
+        if until_ns is not None:
+            parts.append(f"until {format_time(until_ns, self._call.zone)}")
+        return visible_line(", ".join(parts))
+
+    def _label_advice(self, query: Query) -> Iterator[str]:
         known = self._answerer.label_names()
         if known is None:
             return
         names = known | {"severity", "kind"}
-        for condition in map(parse_condition, self._call.request.where):
+        for condition in query.conditions:
             if condition.label not in names:
                 near = difflib.get_close_matches(condition.label, sorted(names), n=1)
                 also = f"did you mean {near[0]}?" if near else f"known: {', '.join(sorted(names))}"
                 yield f"no event has a label {condition.label!r}; {visible_line(also)}"
 
-    def _words(self) -> str:
-        """The request's text without its filters."""
-        text = self._call.request.text
-        names = self._answerer.label_names()
-        if names is None:
-            names = frozenset(_LABEL_NAME.findall(text))
-        try:
-            return parse_query(SearchRequest(text), names).words
-        except QueryError:
-            return text
-
     def _say(self, text: str) -> None:
         self._err.print(text, style="dim", soft_wrap=True)
 
 
-@contextmanager
-def _answerer(parsed: argparse.Namespace) -> Iterator[Answerer]:
-    client = open_client(parsed)
-    if client is not None:
-        with client:
-            yield RemoteAnswerer(client)
-        return
-    with open_searcher(load_settings(parsed).settings) as (_, searcher):
-        yield LocalAnswerer(searcher)
+def _text(parsed: argparse.Namespace) -> str:
+    return sys.stdin.read().strip() if parsed.text == ["-"] else " ".join(parsed.text)
 
 
-def _request(parsed: argparse.Namespace, given: Filter) -> SearchRequest:
-    text = sys.stdin.read().strip() if parsed.text == ["-"] else " ".join(parsed.text)
+def _request(parsed: argparse.Namespace, text: str, given: Filter) -> SearchRequest:
     if not text.strip() and given.is_empty:
         raise QueryError('say what to look for, for example: dejalog search "motor overload"')
     return SearchRequest(
@@ -244,6 +250,18 @@ def _summary(result: SearchResult, call: _Call) -> str:
     if result.is_partial:
         text = f"partial, not everything was searched: {text}"
     return text
+
+
+def _read_as_words(query: Query) -> str:
+    pieces = visible_line(", ".join(query.literal[:_NAMED]))
+    if len(query.literal) > _NAMED:
+        pieces += f" and {len(query.literal) - _NAMED} more"
+    if is_pasted(query.words):
+        return (
+            f"{pieces}: read as words, because a text with a time of day or several lines is taken "
+            "for a pasted log line; filters go into --where then"
+        )
+    return f"{pieces}: read as words, because no event has such a label and value"
 
 
 def _elapsed(seconds: float) -> str:

@@ -20,12 +20,12 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from dejalog.client.pushed import Receipt
 from dejalog.daemon.sources.pushed import (
     Numbering,
     PushBatch,
     PushClosedError,
     PushFullError,
-    Receipt,
     offset_state,
 )
 from dejalog.daemon.sources.source import Positions, Progress

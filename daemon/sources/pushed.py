@@ -1,11 +1,12 @@
-"""What a client pushes in one message, the rules for its offsets, and what it gets in return."""
+"""A batch of what clients push, and the rules for its offsets."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dejalog.indexer.event import Labels, Position
+from dejalog.client.pushed import Pushed
+from dejalog.indexer.event import Labels
 
 #: Kept with the position: who numbers the records of a partition.
 CLIENT_OFFSETS = '{"offsets":"client"}'
@@ -25,14 +26,6 @@ class OffsetError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Pushed:
-    """One record from a client; `offset` is None where the server is to number it."""
-
-    data: bytes
-    offset: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class PushBatch:
     """Records of one partition of one source, in order."""
 
@@ -44,16 +37,6 @@ class PushBatch:
 
     def __str__(self) -> str:
         return f"source {self.source!r}, partition {self.partition!r}"
-
-
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """What became of a submission; `positions` are the stored ones of the partitions it named."""
-
-    accepted: int
-    duplicates: int
-    dead_letters: int
-    positions: tuple[Position, ...]
 
 
 class Numbering:

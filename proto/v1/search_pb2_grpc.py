@@ -40,6 +40,41 @@ class SearchServiceStub(object):
                 request_serializer=dejalog_dot_proto_dot_v1_dot_search__pb2.SearchRequest.SerializeToString,
                 response_deserializer=dejalog_dot_proto_dot_v1_dot_search__pb2.SearchResponse.FromString,
                 _registered_method=True)
+        self.Similar = channel.unary_unary(
+                '/dejalog.v1.SearchService/Similar',
+                request_serializer=dejalog_dot_proto_dot_v1_dot_search__pb2.SimilarRequest.SerializeToString,
+                response_deserializer=dejalog_dot_proto_dot_v1_dot_search__pb2.SimilarResponse.FromString,
+                _registered_method=True)
+        self.Precedents = channel.unary_unary(
+                '/dejalog.v1.SearchService/Precedents',
+                request_serializer=dejalog_dot_proto_dot_v1_dot_search__pb2.PrecedentsRequest.SerializeToString,
+                response_deserializer=dejalog_dot_proto_dot_v1_dot_search__pb2.PrecedentsResponse.FromString,
+                _registered_method=True)
+        self.Patterns = channel.unary_unary(
+                '/dejalog.v1.SearchService/Patterns',
+                request_serializer=dejalog_dot_proto_dot_v1_dot_search__pb2.PatternsRequest.SerializeToString,
+                response_deserializer=dejalog_dot_proto_dot_v1_dot_search__pb2.PatternsResponse.FromString,
+                _registered_method=True)
+        self.Diff = channel.unary_unary(
+                '/dejalog.v1.SearchService/Diff',
+                request_serializer=dejalog_dot_proto_dot_v1_dot_search__pb2.DiffRequest.SerializeToString,
+                response_deserializer=dejalog_dot_proto_dot_v1_dot_search__pb2.DiffResponse.FromString,
+                _registered_method=True)
+        self.Histogram = channel.unary_unary(
+                '/dejalog.v1.SearchService/Histogram',
+                request_serializer=dejalog_dot_proto_dot_v1_dot_search__pb2.HistogramRequest.SerializeToString,
+                response_deserializer=dejalog_dot_proto_dot_v1_dot_search__pb2.HistogramResponse.FromString,
+                _registered_method=True)
+        self.Context = channel.unary_unary(
+                '/dejalog.v1.SearchService/Context',
+                request_serializer=dejalog_dot_proto_dot_v1_dot_search__pb2.ContextRequest.SerializeToString,
+                response_deserializer=dejalog_dot_proto_dot_v1_dot_search__pb2.ContextResponse.FromString,
+                _registered_method=True)
+        self.Follow = channel.unary_stream(
+                '/dejalog.v1.SearchService/Follow',
+                request_serializer=dejalog_dot_proto_dot_v1_dot_search__pb2.FollowRequest.SerializeToString,
+                response_deserializer=dejalog_dot_proto_dot_v1_dot_search__pb2.FollowResponse.FromString,
+                _registered_method=True)
 
 
 class SearchServiceServicer(object):
@@ -54,6 +89,56 @@ class SearchServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Similar(self, request, context):
+        """The same with an event in place of words: its own pattern first, then what is like it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Precedents(self, request, context):
+        """Groups hits into earlier incidents of an asset, each with its unusual course and with the
+        maintenance notes that followed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Patterns(self, request, context):
+        """Lists the patterns of a time range with their counts.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Diff(self, request, context):
+        """Compares two time ranges: which patterns appeared, vanished or changed their rate.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Histogram(self, request, context):
+        """Counts events by time, and by the values of a label.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Context(self, request, context):
+        """Reads the events before and after one in its source.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Follow(self, request, context):
+        """Sends new events that meet the query, until the client ends the call.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SearchServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -61,6 +146,41 @@ def add_SearchServiceServicer_to_server(servicer, server):
                     servicer.Search,
                     request_deserializer=dejalog_dot_proto_dot_v1_dot_search__pb2.SearchRequest.FromString,
                     response_serializer=dejalog_dot_proto_dot_v1_dot_search__pb2.SearchResponse.SerializeToString,
+            ),
+            'Similar': grpc.unary_unary_rpc_method_handler(
+                    servicer.Similar,
+                    request_deserializer=dejalog_dot_proto_dot_v1_dot_search__pb2.SimilarRequest.FromString,
+                    response_serializer=dejalog_dot_proto_dot_v1_dot_search__pb2.SimilarResponse.SerializeToString,
+            ),
+            'Precedents': grpc.unary_unary_rpc_method_handler(
+                    servicer.Precedents,
+                    request_deserializer=dejalog_dot_proto_dot_v1_dot_search__pb2.PrecedentsRequest.FromString,
+                    response_serializer=dejalog_dot_proto_dot_v1_dot_search__pb2.PrecedentsResponse.SerializeToString,
+            ),
+            'Patterns': grpc.unary_unary_rpc_method_handler(
+                    servicer.Patterns,
+                    request_deserializer=dejalog_dot_proto_dot_v1_dot_search__pb2.PatternsRequest.FromString,
+                    response_serializer=dejalog_dot_proto_dot_v1_dot_search__pb2.PatternsResponse.SerializeToString,
+            ),
+            'Diff': grpc.unary_unary_rpc_method_handler(
+                    servicer.Diff,
+                    request_deserializer=dejalog_dot_proto_dot_v1_dot_search__pb2.DiffRequest.FromString,
+                    response_serializer=dejalog_dot_proto_dot_v1_dot_search__pb2.DiffResponse.SerializeToString,
+            ),
+            'Histogram': grpc.unary_unary_rpc_method_handler(
+                    servicer.Histogram,
+                    request_deserializer=dejalog_dot_proto_dot_v1_dot_search__pb2.HistogramRequest.FromString,
+                    response_serializer=dejalog_dot_proto_dot_v1_dot_search__pb2.HistogramResponse.SerializeToString,
+            ),
+            'Context': grpc.unary_unary_rpc_method_handler(
+                    servicer.Context,
+                    request_deserializer=dejalog_dot_proto_dot_v1_dot_search__pb2.ContextRequest.FromString,
+                    response_serializer=dejalog_dot_proto_dot_v1_dot_search__pb2.ContextResponse.SerializeToString,
+            ),
+            'Follow': grpc.unary_stream_rpc_method_handler(
+                    servicer.Follow,
+                    request_deserializer=dejalog_dot_proto_dot_v1_dot_search__pb2.FollowRequest.FromString,
+                    response_serializer=dejalog_dot_proto_dot_v1_dot_search__pb2.FollowResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -91,6 +211,195 @@ class SearchService(object):
             '/dejalog.v1.SearchService/Search',
             dejalog_dot_proto_dot_v1_dot_search__pb2.SearchRequest.SerializeToString,
             dejalog_dot_proto_dot_v1_dot_search__pb2.SearchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Similar(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dejalog.v1.SearchService/Similar',
+            dejalog_dot_proto_dot_v1_dot_search__pb2.SimilarRequest.SerializeToString,
+            dejalog_dot_proto_dot_v1_dot_search__pb2.SimilarResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Precedents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dejalog.v1.SearchService/Precedents',
+            dejalog_dot_proto_dot_v1_dot_search__pb2.PrecedentsRequest.SerializeToString,
+            dejalog_dot_proto_dot_v1_dot_search__pb2.PrecedentsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Patterns(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dejalog.v1.SearchService/Patterns',
+            dejalog_dot_proto_dot_v1_dot_search__pb2.PatternsRequest.SerializeToString,
+            dejalog_dot_proto_dot_v1_dot_search__pb2.PatternsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Diff(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dejalog.v1.SearchService/Diff',
+            dejalog_dot_proto_dot_v1_dot_search__pb2.DiffRequest.SerializeToString,
+            dejalog_dot_proto_dot_v1_dot_search__pb2.DiffResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Histogram(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dejalog.v1.SearchService/Histogram',
+            dejalog_dot_proto_dot_v1_dot_search__pb2.HistogramRequest.SerializeToString,
+            dejalog_dot_proto_dot_v1_dot_search__pb2.HistogramResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Context(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dejalog.v1.SearchService/Context',
+            dejalog_dot_proto_dot_v1_dot_search__pb2.ContextRequest.SerializeToString,
+            dejalog_dot_proto_dot_v1_dot_search__pb2.ContextResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Follow(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/dejalog.v1.SearchService/Follow',
+            dejalog_dot_proto_dot_v1_dot_search__pb2.FollowRequest.SerializeToString,
+            dejalog_dot_proto_dot_v1_dot_search__pb2.FollowResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -19,7 +19,7 @@ from dejalog.indexer.encode import Encoder
 from dejalog.indexer.event import Event, Kind, Position, TimeOrigin
 from dejalog.indexer.lexical import LexicalIndex
 from dejalog.indexer.mask import mask_pattern
-from dejalog.indexer.query import SearchRequest
+from dejalog.indexer.request import SearchRequest
 from dejalog.indexer.restore import restore
 from dejalog.indexer.search import Searcher
 from dejalog.indexer.store.compacted import DELETED_KIND

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import grpc
@@ -19,14 +20,14 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
 )
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2_grpc import LogsServiceStub
 
-from dejalog.daemon.client import Client, RemoteError
+from dejalog.client import Client, Pushed, RemoteError
 from dejalog.daemon.server import Server, ServerSettings
 from dejalog.daemon.sources.push import PushSource
-from dejalog.daemon.sources.pushed import Pushed
 from dejalog.indexer.errors import CorruptShardError, QueryError
 from dejalog.indexer.event import DeadLetter, Event, Kind, Position, Record, TimeOrigin
 from dejalog.indexer.hit import Evidence, Hit, Occurrence, Scores, SearchResult
-from dejalog.indexer.query import Mode, SearchRequest
+from dejalog.indexer.patience import Patience
+from dejalog.indexer.request import Mode, SearchRequest
 from dejalog.indexer.status import IndexStatus
 from dejalog.proto.v1 import ingest_pb2, ingest_pb2_grpc, search_pb2, search_pb2_grpc
 
@@ -40,7 +41,7 @@ class Searcher:
         self.gate = threading.Event()
         self.seen: list[SearchRequest] = []
 
-    def search(self, request: SearchRequest, *, deadline: float | None) -> SearchResult:
+    def search(self, request: SearchRequest, patience: Patience) -> SearchResult:
         self.seen.append(request)
         word = request.text.partition(" ")[0]
         if word == "block":
@@ -50,8 +51,8 @@ class Searcher:
         elif word == "corrupt":
             raise CorruptShardError(Path("shard-1"), "a checksum differs")
         elif word == "patient":
-            assert deadline is not None
-            time.sleep(max(0.0, deadline - time.monotonic()))
+            assert patience.deadline is not None
+            time.sleep(max(0.0, patience.deadline - time.monotonic()))
         return result(request.text, limit=request.limit, is_partial=word == "patient")
 
 
@@ -133,7 +134,7 @@ class Daemon:
     async def _make(self, settings: ServerSettings) -> Server:
         return Server(
             settings,
-            searcher=self.searcher,
+            answers=self.searcher,
             push_source=self.source,
             status=lambda: STATUS,
             on_fault=self.faults.append,
@@ -240,13 +241,14 @@ def test_a_hit_arrives_with_every_field_as_it_was_found():
         answer = client.search(request)
     assert answer.result == result("pump noise", limit=2)
     assert not answer.is_cut
-    assert daemon.searcher.seen == [request]
+    # One hit more than asked for tells whether there is another page.
+    assert daemon.searcher.seen == [replace(request, limit=3)]
 
 
 def test_unset_fields_take_the_documented_defaults():
     with running() as daemon, grpc.insecure_channel(daemon.server.address) as channel:
         search_pb2_grpc.SearchServiceStub(channel).Search(search_pb2.SearchRequest(query="x"))
-    assert daemon.searcher.seen == [SearchRequest("x")]
+    assert daemon.searcher.seen == [SearchRequest("x", limit=11)]
 
 
 @pytest.mark.parametrize(
@@ -351,7 +353,7 @@ def test_a_damaged_shard_is_an_internal_error_that_the_daemon_hears_of():
 
 def test_a_result_larger_than_a_message_is_cut_and_says_so():
     with searching() as (daemon, client):
-        daemon.searcher.search = lambda request, *, deadline: result(
+        daemon.searcher.search = lambda request, patience: result(
             "long", limit=request.limit, padding=100_000
         )
         assert not client.search(SearchRequest("x", 10)).is_cut

@@ -37,11 +37,13 @@ def test_the_shipped_configuration_lists_every_key_with_its_default() -> None:
 
 def test_architecture_has_a_heading_for_every_folder() -> None:
     text = (ROOT / "docs" / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    packages = ("indexer", "client", "daemon")
+    tops = (*packages, "proto", "tests", "bench", "deploy", "docs", "training")
     folders = [
         p.relative_to(ROOT).as_posix() + "/"
-        for top in ("indexer", "daemon", "proto", "tests", "bench", "deploy", "docs", "training")
+        for top in tops
         for p in [ROOT / top, *(ROOT / top).iterdir()]
-        if (p.is_dir() and p.name not in {"__pycache__", "v1"} and top in {"indexer", "daemon"})
+        if (p.is_dir() and p.name not in {"__pycache__", "v1"} and top in packages)
         or p == ROOT / top
     ]
     for folder in folders:

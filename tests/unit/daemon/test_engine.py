@@ -9,7 +9,8 @@ import pytest
 from dejalog.daemon import engine
 from dejalog.daemon.config import DataSettings, Settings
 from dejalog.indexer.compact import compact_directory
-from dejalog.indexer.errors import StorageError
+from dejalog.indexer.errors import ModelError, StorageError
+from dejalog.indexer.rerank import RerankSettings
 from dejalog.indexer.retain import delete_events
 
 
@@ -51,6 +52,13 @@ def test_a_shard_that_is_removed_meanwhile_counts_for_nothing(make_index) -> Non
     kept.close()
     with pytest.raises(StorageError, match="closed"):
         engine.read_counters(maker.directory, kept)
+
+
+def test_a_reranking_model_that_is_named_must_be_there(tmp_path: Path) -> None:
+    assert engine.open_reranker(Settings()) is None
+    settings = replace(Settings(), rerank=RerankSettings(str(tmp_path / "none")))
+    with pytest.raises(ModelError, match="none: no such file or folder"):
+        engine.open_reranker(settings)
 
 
 def test_no_threads_means_one_per_core() -> None:

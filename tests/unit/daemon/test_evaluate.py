@@ -8,7 +8,7 @@ import pytest
 from dejalog.daemon import evaluate as evaluate_module
 from dejalog.daemon.config import Settings
 from dejalog.daemon.evaluate import EvaluationError, evaluate, read_task
-from dejalog.indexer.query import Mode
+from dejalog.indexer.request import Mode
 from dejalog.indexer.store.manifest import Tier
 
 DOCUMENTS = [

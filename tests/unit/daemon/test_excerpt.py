@@ -55,6 +55,13 @@ def test_word_pieces_become_whole_words() -> None:
     assert not any(pair.is_exact for pair in pairs)
 
 
+def test_a_word_has_the_shares_of_all_of_its_pieces() -> None:
+    query, text = "hydraulics E-1034", "hydraulic e-1034"
+    pieces = (Evidence(0, 5, 0, 5, 0.9, 0.25), Evidence(5, 10, 0, 9, 0.4, 0.125))
+    code = (Evidence(11, 17, 10, 16, 1.0), Evidence(11, 12, 10, 11, 0.7, 0.0625))
+    assert [pair.share for pair in word_pairs(query, text, (*pieces, *code))] == [0.375, 0.0625]
+
+
 def test_a_piece_that_went_astray_does_not_win() -> None:
     query, text = "pumps", "pump axles"
     evidence = spans(query, text, ("pump", "pump", 0.9), ("s", "s", 0.8))

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from dejalog.daemon.filter_flags import Filter, add_filter_flags, read_filter
+from dejalog.daemon.filter_flags import Filter, add_filter_flags, read_filter, take_times
 from dejalog.indexer.errors import QueryError
 from dejalog.indexer.filter import Condition
 
@@ -48,3 +48,47 @@ def test_a_filter_says_what_it_means() -> None:
 def test_what_makes_no_sense_is_refused(arguments: tuple[str, ...]) -> None:
     with pytest.raises(QueryError):
         read(*arguments)
+
+
+def taken(text: str, *arguments: str) -> tuple[str, str]:
+    text, given = take_times(text, read(*arguments), NOW)
+    return text, str(given)
+
+
+def test_times_in_a_text_are_taken_out_of_it() -> None:
+    text, given = taken("pump since:2h  trips")
+    assert text == "pump           trips"
+    assert given == "since 2024-03-05 10:00:00.000 +00:00"
+    text, given = taken('since:"last monday 06:00" x until:2024-03-05T06:00+01:00')
+    assert text.split() == ["x"]
+    assert given == ("since 2024-03-04 06:00:00.000 +00:00, until 2024-03-05 05:00:00.000 +00:00")
+    assert taken("x until:yesterday")[1] == "until 2024-03-05 00:00:00.000 +00:00"
+
+
+def test_a_text_and_the_flags_narrow_each_other() -> None:
+    assert taken("x since:2h", "--since", "1h")[1] == "since 2024-03-05 11:00:00.000 +00:00"
+    assert taken("x since:1h", "--since", "2h")[1] == "since 2024-03-05 11:00:00.000 +00:00"
+    assert taken("x until:1h", "--until", "2h")[1] == "until 2024-03-05 10:00:00.000 +00:00"
+    with pytest.raises(QueryError, match="is not before"):
+        taken("x since:1h", "--until", "2h")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '"since:2h" x',
+        '-"up since:2h now" x',
+        "2015-07-29 17:41:44,747 - INFO up since:2h",
+        "first line since:2h\nsecond line",
+        "since: 2h",
+        "waiting-since:2h",
+        "since:",
+    ],
+)
+def test_what_only_looks_like_a_time_stays_text(text: str) -> None:
+    assert taken(text) == (text, "")
+
+
+def test_a_time_in_a_text_that_cannot_be_read_is_refused_by_name() -> None:
+    with pytest.raises(QueryError, match="since:soon in the text: cannot read the time 'soon'"):
+        taken("pump since:soon")

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from dejalog.daemon.hit_json import hit_to_json, status_to_json, to_line
-from dejalog.indexer.context import Context
+from dejalog.daemon.hit_json import hit_to_json, scores_to_json, status_to_json, to_line
+from dejalog.indexer.answer import Context
 from dejalog.indexer.event import Event, Kind, TimeOrigin
 from dejalog.indexer.hit import Evidence, Hit, Occurrence, Scores
 from dejalog.indexer.status import IndexStatus, PartitionLag
@@ -33,12 +33,12 @@ def occurrence(event_id: int, text: str = TEXT) -> Occurrence:
 HIT = Hit(
     pattern_id="00ff",
     pattern="<time> pump trips",
-    scores=Scores(1.5, 0.75, 0.6000000238418579, 0.5, 0.0),
+    scores=Scores(1.5, 0.75, 0.6000000238418579, 0.5, 0.0, marks=0.25),
     count=12,
     first_seen_ns=1,
     last_seen_ns=1_661_145_496_154_660_034,
     occurrences=(occurrence(2**60 + 1), occurrence(5)),
-    evidence=(Evidence(0, 4, 5, 9, 0.8300000429153442),),
+    evidence=(Evidence(0, 4, 5, 9, 0.8300000429153442, 0.5),),
 )
 
 
@@ -47,7 +47,15 @@ def test_a_hit_has_the_documented_fields() -> None:
         "rank": 3,
         "pattern_id": "00ff",
         "pattern": "<time> pump trips",
-        "scores": {"total": 1.5, "semantic": 0.75, "pooled": 0.6, "lexical": 0.5, "exact": 0.0},
+        "scores": {
+            "total": 1.5,
+            "semantic": 0.75,
+            "pooled": 0.6,
+            "lexical": 0.5,
+            "exact": 0.0,
+            "marks": 0.25,
+            "reranked": None,
+        },
         "count": 12,
         "first_seen": "1970-01-01T00:00:00.000000001Z",
         "first_seen_unix_nano": "1",
@@ -75,6 +83,7 @@ def test_a_hit_has_the_documented_fields() -> None:
                 "query": "pump",
                 "text": "pump",
                 "similarity": 0.83,
+                "share": 0.5,
                 "query_start": 0,
                 "query_end": 4,
                 "text_start": 5,
@@ -84,9 +93,14 @@ def test_a_hit_has_the_documented_fields() -> None:
     }
 
 
+def test_what_a_reranking_model_gave_is_a_number() -> None:
+    scores = replace(HIT.scores, reranked=-2.5)
+    assert scores_to_json(scores)["reranked"] == -2.5
+
+
 def test_context_is_there_only_if_asked_for() -> None:
     assert "context" not in hit_to_json(1, HIT, "pump")
-    context = Context((occurrence(1, "before"),), (), is_complete=False)
+    context = Context(occurrence(2), (occurrence(1, "before"),), (), is_complete=False)
     value = hit_to_json(1, HIT, "pump", context)["context"]
     assert isinstance(value, dict)
     assert value["is_complete"] is False

@@ -63,6 +63,34 @@ def parse(text: str, *, zone: object = WARSAW, is_end: bool = False, now: dateti
         ("1661145496", ns(2022, 8, 22, 5, 18, 16)),
         ("1661145496000", ns(2022, 8, 22, 5, 18, 16)),
         ("@0", 0),
+        ("2 years ago", ns(2020, 8, 24, 10, 30)),
+        ("3 mo", ns(2022, 5, 24, 10, 30)),
+        ("6 months ago", ns(2022, 2, 24, 11, 30)),
+        ("1y 2mo 3d", ns(2021, 6, 21, 10, 30)),
+        ("last 24 hours", ns(2022, 8, 23, 10, 30)),
+        ("past 2 weeks", ns(2022, 8, 10, 10, 30)),
+        ("last month", ns(2022, 6, 30, 22)),
+        ("this month", ns(2022, 7, 31, 22)),
+        ("this year", ns(2021, 12, 31, 23)),
+        ("last week", ns(2022, 8, 14, 22)),
+        ("march", ns(2022, 2, 28, 23)),
+        ("Sept", ns(2021, 8, 31, 22)),
+        ("march 2021", ns(2021, 2, 28, 23)),
+        ("2022-03", ns(2022, 2, 28, 23)),
+        ("2022-03 UTC", ns(2022, 3, 1)),
+        ("22 Aug", ns(2022, 8, 21, 22)),
+        ("august 22, 2021", ns(2021, 8, 21, 22)),
+        ("22 aug 2021 05:18", ns(2021, 8, 22, 3, 18)),
+        ("6:30 pm", ns(2022, 8, 24, 16, 30)),
+        ("6pm yesterday", ns(2022, 8, 23, 16)),
+        ("12 am", ns(2022, 8, 23, 22)),
+        ("yesterday at 14:00", ns(2022, 8, 23, 12)),
+        ("14:00 monday", ns(2022, 8, 22, 12)),
+        ("yesterday 14:00 +01:00", ns(2022, 8, 23, 13)),
+        ("yesterday 14:00 Europe/London", ns(2022, 8, 23, 13)),
+        ("yesterday 14:00 UTC", ns(2022, 8, 23, 14)),
+        ("14:00 UTC yesterday", ns(2022, 8, 23, 14)),
+        ("yesterday UTC", ns(2022, 8, 23)),
     ],
 )
 def test_a_time_is_read_as_people_write_it(text: str, expected: int) -> None:
@@ -82,6 +110,13 @@ def test_nanoseconds_are_kept() -> None:
         ("yesterday", ns(2022, 8, 23, 22)),
         ("2022-08-22 00:00", ns(2022, 8, 21, 22)),
         ("15m", ns(2022, 8, 24, 10, 15)),
+        ("2 years ago", ns(2020, 8, 24, 10, 30)),
+        ("last month", ns(2022, 7, 31, 22)),
+        ("last week", ns(2022, 8, 21, 22)),
+        ("march 2021", ns(2021, 3, 31, 22)),
+        ("last year", ns(2021, 12, 31, 23)),
+        ("22 aug 2021", ns(2021, 8, 22, 22)),
+        ("22 aug 2021 05:18", ns(2021, 8, 22, 3, 18)),
     ],
 )
 def test_a_whole_day_as_the_end_of_a_range_means_its_end(text: str, expected: int) -> None:
@@ -95,6 +130,9 @@ def test_a_whole_day_as_the_end_of_a_range_means_its_end(text: str, expected: in
         "2022-02-30", "25:00", "06:61", "6", "2022", "20220822", "15 parsecs", "ago", "5x ago",
         "2022-08-22 05:18 CEST", "2022-08-22 05:18 Mars/Base", "2022-08-22-05", "Z", "+02:00",
         "0001-01-01", "9999-12-31", "999999999w", "06:30 ../../etc/passwd", "last 06:00",
+        "last month 06:00", "march 06:00", "last hour", "13pm", "0 am", "31 june", "30 feb 2022",
+        "22-08-2022", "last 5 parsecs", "3 months ago UTC", "march 5 2022 25:00", "may 2022 UTC+1",
+        "999999 years ago", "next monday", "1.5h", "31 dec 9999",
     ],
 )  # fmt: skip
 def test_what_is_unclear_is_an_error_and_not_a_guess(text: str) -> None:
@@ -112,8 +150,21 @@ def test_the_error_says_what_to_write() -> None:
         parse("the day before")
     with pytest.raises(QueryError, match="two ways; write it as year-month-day"):
         parse("03/04/2022")
-    with pytest.raises(QueryError, match="year-month-day"):
-        parse("3/4/22 06:00")
+    for text in ("3/4/22 06:00", "22-08-2022"):
+        with pytest.raises(QueryError, match="year-month-day"):
+            parse(text)
+    for text in ("yesterday 14:00 CET", "06:30 EST", "2022-08-22 05:18 UTC+2"):
+        with pytest.raises(QueryError, match=r"zone .* is not clear; write UTC, \+02:00"):
+            parse(text)
+    with pytest.raises(QueryError, match="too far away"):
+        parse("999999 years ago")
+
+
+def test_months_ago_keep_the_time_that_the_clocks_show() -> None:
+    """Three months of 30 days would begin in another week, and an hour off."""
+    now = datetime(2022, 12, 31, 10, 30, tzinfo=UTC)
+    assert parse("3 months ago", now=now) == ns(2022, 9, 30, 9, 30)
+    assert parse("10 months ago", now=now) == ns(2022, 2, 28, 10, 30)
 
 
 def test_a_day_has_23_hours_when_clocks_go_forward() -> None:
@@ -152,7 +203,17 @@ def _warsaw_by_rule(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.parametrize("is_end", [False, True])
 @pytest.mark.parametrize(
     "text",
-    ["today", "2022-01-22 05:18", "2022-03-27 02:30", "2022-03-27", "2022-10-30 02:30", "06:30"],
+    [
+        "today",
+        "2022-01-22 05:18",
+        "2022-03-27 02:30",
+        "2022-03-27",
+        "2022-10-30 02:30",
+        "06:30",
+        "7 months ago",
+        "march",
+        "last year",
+    ],
 )
 def test_the_systems_zone_changes_its_clocks_too(text: str, is_end: bool) -> None:
     assert parse(text, zone=None, is_end=is_end) == parse(text, is_end=is_end)

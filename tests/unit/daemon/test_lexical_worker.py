@@ -13,7 +13,7 @@ from dejalog.indexer.catch_up import lexical_folder
 from dejalog.indexer.compact import CompactRules, compact_directory
 from dejalog.indexer.errors import CorruptShardError
 from dejalog.indexer.lexical import LexicalIndex
-from dejalog.indexer.query import SearchRequest
+from dejalog.indexer.request import SearchRequest
 from dejalog.indexer.terms import query_terms
 
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from dejalog.daemon.client import Client, Pushed
-from dejalog.indexer.query import SearchRequest
+from dejalog.client import Client, Pushed
+from dejalog.indexer.request import SearchRequest
 
 
 @contextmanager

@@ -7,20 +7,28 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from dejalog.daemon.client import Client, ClientTls, RemoteError
-from dejalog.daemon.server import Server, ServerSettings, check_listen, server_credentials
+from dejalog.client import Client, ClientTls, RemoteError
+from dejalog.daemon.server import (
+    Server,
+    ServerSettings,
+    check_listen,
+    check_server,
+    server_credentials,
+)
 from dejalog.daemon.sources.push import PushSource
 from dejalog.indexer.errors import ConfigError
 from dejalog.indexer.hit import SearchResult
-from dejalog.indexer.query import SearchRequest
+from dejalog.indexer.patience import Patience
+from dejalog.indexer.request import SearchRequest
 from dejalog.indexer.status import IndexStatus
-from dejalog.proto.v1 import search_pb2, search_pb2_grpc
+from dejalog.proto.v1 import admin_pb2, admin_pb2_grpc, search_pb2, search_pb2_grpc
 
 STATUS = IndexStatus("/data", "1.2.3", "f00d", 7, 3, 40, 1, 2, 4096, 5, None, 6, 0.5, 0.25)
 
@@ -32,7 +40,7 @@ class Searcher:
         self.has_started = threading.Event()
         self.gate = threading.Event()
 
-    def search(self, request: SearchRequest, *, deadline: float | None) -> SearchResult:
+    def search(self, request: SearchRequest, patience: Patience) -> SearchResult:
         self.has_started.set()
         assert self.gate.wait(30)
         return SearchResult((), 1, 1, 1, 1, 0.0, False)
@@ -48,7 +56,7 @@ class Served:
         self.thread.start()
         self.server = Server(
             settings,
-            searcher=self.searcher,
+            answers=self.searcher,
             push_source=PushSource(),
             status=lambda: STATUS,
             on_fault=lambda _: None,
@@ -154,7 +162,11 @@ def pem(tmp_path_factory):
 
 def test_with_tls_only_clients_that_trust_the_certificate_get_through(pem):
     settings = ServerSettings(
-        "0.0.0.0:0", "", tls_cert=f"{pem}/localhost.pem", tls_key=f"{pem}/localhost.key"
+        "0.0.0.0:0",
+        "",
+        tls_cert=f"{pem}/localhost.pem",
+        tls_key=f"{pem}/localhost.key",
+        open_to_all=True,
     )
     with running(settings) as daemon:
         address = "127.0.0.1:" + daemon.server.address.rpartition(":")[2]
@@ -166,6 +178,40 @@ def test_with_tls_only_clients_that_trust_the_certificate_get_through(pem):
         stranger = ClientTls(f"{pem}/client.pem", server_name="localhost")
         with Client(address, tls=stranger) as client, pytest.raises(RemoteError):
             client.status(timeout_s=5)
+
+
+@pytest.mark.parametrize("fence", ["tokens_file", "tls_client_ca", "open_to_all"])
+@pytest.mark.parametrize("listen", ["0.0.0.0:0", "[::]:0"])
+def test_an_address_that_others_reach_wants_tokens_certificates_or_a_word(
+    pem, tmp_path, listen, fence
+):
+    tokens = tmp_path / "tokens.toml"
+    tokens.touch(0o600)
+    tls = ServerSettings(listen, "", f"{pem}/localhost.pem", f"{pem}/localhost.key")
+    with pytest.raises(ConfigError, match="everybody there could read and write") as caught:
+        check_server(tls)
+    assert caught.value.key == "listen"
+    values = {"tokens_file": str(tokens), "tls_client_ca": f"{pem}/ca.pem", "open_to_all": True}
+    assert check_server(replace(tls, **{fence: values[fence]})) is not None
+
+
+def test_a_file_of_credentials_is_checked_before_anything_is_bound(tmp_path):
+    settings = ServerSettings("127.0.0.1:0", "", tokens_file=str(tmp_path / "t.toml"))
+    with pytest.raises(ConfigError, match="cannot be read"), running(settings):
+        pass
+
+
+def test_a_local_address_asks_for_tokens_where_there_is_a_file(tmp_path):
+    path = tmp_path / "t.toml"
+    path.touch(0o600)
+    for address in ("127.0.0.1:0", f"unix:{tmp_path}/dejalog.sock"):
+        settings = ServerSettings(address, "", tokens_file=str(path))
+        with running(settings) as daemon, grpc.insecure_channel(daemon.server.address) as channel:
+            with pytest.raises(grpc.RpcError) as caught:
+                admin_pb2_grpc.AdminServiceStub(channel).Status(admin_pb2.StatusRequest())
+            assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
+            check = health_pb2_grpc.HealthStub(channel).Check
+            assert check(health_pb2.HealthCheckRequest()).status
 
 
 def test_with_a_client_ca_clients_must_show_a_certificate(pem):
@@ -276,7 +322,7 @@ def test_a_process_without_a_pipeline_offers_search_alone():
     async def run() -> tuple[set[str], str]:
         server = Server(
             LOCAL,
-            searcher=Searcher(),
+            answers=Searcher(),
             push_source=None,
             status=lambda: STATUS,
             on_fault=lambda _: None,

@@ -9,8 +9,9 @@ from collections.abc import Awaitable, Callable
 import grpc
 import pytest
 
-from dejalog.daemon.messages import retry_report_from_message, status_from_message
-from dejalog.daemon.rpc_errors import ErrorInterceptor, ServiceError
+from dejalog.client.messages.admin import retry_report_from_message, status_from_message
+from dejalog.daemon.interceptor import CallInterceptor
+from dejalog.daemon.rpc_errors import ServiceError
 from dejalog.daemon.service_admin import AdminService, Retry, checked_filter
 from dejalog.indexer.errors import DataDirectoryError, StorageError
 from dejalog.indexer.letters import LetterFilter, NumberRanges, RetryReport, RetryRunningError
@@ -72,7 +73,7 @@ def ask(retry: Retry | None, call: Callable[[Stub], Awaitable[object]]) -> tuple
     faults: list[BaseException] = []
 
     async def run() -> object:
-        server = grpc.aio.server(interceptors=[ErrorInterceptor(faults.append)])
+        server = grpc.aio.server(interceptors=[CallInterceptor(faults.append)])
         admin_pb2_grpc.add_AdminServiceServicer_to_server(
             AdminService(lambda: STATUS, retry), server
         )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from dejalog.client.pushed import Pushed
 from dejalog.daemon.rpc_errors import ServiceError
 from dejalog.daemon.service_ingest import checked_batch
-from dejalog.daemon.sources.pushed import PushBatch, Pushed
+from dejalog.daemon.sources.pushed import PushBatch
 from dejalog.proto.v1.ingest_pb2 import AppendRecord, AppendRequest
 
 

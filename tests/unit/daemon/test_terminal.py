@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from dejalog.daemon.terminal import HitPrinter, View, open_console
-from dejalog.indexer.context import Context
+from dejalog.indexer.answer import Context
 from dejalog.indexer.event import Event, Kind, Labels, TimeOrigin
 from dejalog.indexer.hit import Evidence, Hit, Occurrence, Scores
 
@@ -86,7 +86,7 @@ def test_a_terminal_gets_lines_that_fit() -> None:
     long = event("word " * 60 + "x" * 200 + "\n\tat plant.Frame", labels=labels)
     other = event("other " * 60, time_ns=TIME_NS + 1)
     shown = hit(long, other, count=9)
-    context = Context((Occurrence(5, long),), (Occurrence(6, other),))
+    context = Context(Occurrence(0, event()), (Occurrence(5, long),), (Occurrence(6, other),))
     for width in (80, 140):
         output = without_styles(terminal(shown, width=width, context=context))
         assert max(len(line) for line in output.splitlines()) <= width
@@ -133,7 +133,9 @@ def test_escape_sequences_in_logs_reach_no_terminal() -> None:
     poisoned = replace(event(evil, labels=labels), source=evil, partition=evil)
     other = replace(poisoned, text=evil + "other", labels=((evil, "x"),), source=evil + "2")
     shown = replace(hit(poisoned, other), pattern=evil)
-    context = Context((Occurrence(5, poisoned),), (Occurrence(6, poisoned),))
+    context = Context(
+        Occurrence(0, poisoned), (Occurrence(5, poisoned),), (Occurrence(6, poisoned),)
+    )
     view = replace(VIEW, query=f"{evil} pump", is_verbose=True)
     for output in (
         plain(shown, view, context=context),
@@ -172,6 +174,7 @@ def test_neighbours_stand_around_the_text_in_order() -> None:
         return Occurrence(9, event(text, time_ns=TIME_NS + seconds * SECOND_NS))
 
     context = Context(
+        Occurrence(0, event()),
         (line("2022-08-22T05:18:15Z first\n  more\n  lines", -1),),
         (line("next day", 24 * 3600),),
     )
@@ -185,12 +188,30 @@ def test_neighbours_stand_around_the_text_in_order() -> None:
 
 def test_verbose_says_why_it_matched() -> None:
     at = TEXT.index("halted")
-    evidence = (Evidence(0, 4, 21, 25, 1.0), Evidence(5, 12, at, at + 6, 0.834))
+    evidence = (Evidence(0, 4, 21, 25, 1.0, 0.3), Evidence(5, 12, at, at + 6, 0.834, 0.2))
     output = plain(hit(event(), evidence=evidence), replace(VIEW, is_verbose=True))
     assert "    score: meaning 0.50, whole text 0.50, words 1.00, codes 0.00\n" in output
-    assert "    words: pump -> pump 1\n           stopped -> halted .83\n" in output
+    assert (
+        "    words: pump    -> pump    ====== 1  adds .30\n"
+        "           stopped -> halted  =====. .83  adds .20\n"
+    ) in output
     assert "    event: 0 from plant, partition 0, offset 7\n" in output
     assert "    pattern: <time> pump P-101 halted, order <num>\n" in output
+
+
+def test_verbose_tells_what_is_behind_a_score_besides_words() -> None:
+    shown = hit(event())
+    shown = replace(shown, scores=replace(shown.scores, marks=0.0625, reranked=3.25))
+    output = plain(shown, replace(VIEW, is_verbose=True))
+    assert "score: meaning 0.50 (.06 of it sentence marks), whole text 0.50" in output
+    assert "codes 0.00, read again 3.25\n" in output
+
+
+def test_a_very_long_word_does_not_push_the_bars_of_others_away() -> None:
+    text = f"{'x' * 60} halted"
+    evidence = (Evidence(0, 4, 0, 60, 0.5, 0.1), Evidence(5, 12, 61, 67, 0.8, 0.1))
+    output = plain(hit(event(text), evidence=evidence), replace(VIEW, is_verbose=True))
+    assert f"stopped -> halted{' ' * 26}  =====. .80" in output
 
 
 def test_a_hit_without_occurrences_shows_its_pattern() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from dejalog.indexer import bundle
 from dejalog.indexer.bundle import DEFAULT_BUNDLE, read_bundle
 from dejalog.indexer.errors import ModelError
 
@@ -20,10 +21,11 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_the_default_bundle_is_complete_and_small() -> None:
-    bundle = read_bundle()
-    assert bundle.path == DEFAULT_BUNDLE
-    assert (bundle.config.embedding_dim, bundle.config.pooled_dim) == (96, 384)
-    assert len(bundle.model) + len(bundle.tokenizer) < 24_000_000
+    shipped = read_bundle()
+    assert shipped.path == DEFAULT_BUNDLE
+    assert (shipped.config.embedding_dim, shipped.config.pooled_dim) == (96, 384)
+    assert shipped.config.reads_shorthand
+    assert len(shipped.model) + len(shipped.tokenizer) < 24_000_000
 
 
 def test_keys_that_are_missing_have_the_exporters_defaults(folder: Path) -> None:
@@ -100,3 +102,17 @@ def test_every_part_changes_the_fingerprint_and_nothing_else_does(folder: Path) 
     (folder / "onnx_config.json").write_text('{"embedding_dim": 8, "do_lower_case": true}')
     seen.append(read_bundle(folder).fingerprint)
     assert len(set(seen)) == 4
+
+
+def test_the_table_of_shorthand_counts_only_for_a_bundle_that_reads_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = read_bundle(folder).fingerprint
+    (folder / "onnx_config.json").write_text('{"embedding_dim": 8, "reads_shorthand": false}')
+    without = read_bundle(folder).fingerprint
+    (folder / "onnx_config.json").write_text('{"embedding_dim": 8, "reads_shorthand": true}')
+    reading = read_bundle(folder).fingerprint
+    monkeypatch.setattr(bundle, "TABLE_DIGEST", 1)
+    assert read_bundle(folder).fingerprint not in {plain, without, reading}
+    (folder / "onnx_config.json").write_text('{"embedding_dim": 8}')
+    assert read_bundle(folder).fingerprint == without != reading

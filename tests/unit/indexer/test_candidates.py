@@ -5,11 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dejalog.indexer.candidates import choose, lexical_share, score_candidates
+from dejalog.indexer.candidates import FULL_MATCH, choose, lexical_share, score_candidates
 from dejalog.indexer.filter import Counted
 from dejalog.indexer.fuse import Weights
 from dejalog.indexer.match import Nominations, Question
-from dejalog.indexer.query import Mode, Query, SearchRequest
+from dejalog.indexer.query import Query
+from dejalog.indexer.request import Mode, SearchRequest
 from dejalog.indexer.score import Nominated, SearchRules
 from dejalog.indexer.store.compacted import order_events
 from dejalog.indexer.store.layout import Columns, Counters
@@ -146,3 +147,9 @@ def test_words_count_as_a_share_of_the_best() -> None:
     values = np.array([0.0, 2.0, 4.0], np.float32)
     assert lexical_share(values, 4.0).tolist() == [0.0, 0.5, 1.0]
     assert lexical_share(values[:1], 0.0).tolist() == [0.0]
+
+
+def test_few_and_common_words_do_not_count_in_full() -> None:
+    values = np.array([0.0, 1.0], np.float32)
+    assert lexical_share(values, 1.0).tolist() == [0.0, 1.0 / FULL_MATCH]
+    assert lexical_share(values, FULL_MATCH + 2).tolist() == [0.0, pytest.approx(0.25)]

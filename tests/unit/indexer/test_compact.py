@@ -21,7 +21,7 @@ from dejalog.indexer.filter import Condition
 from dejalog.indexer.kernel import decode
 from dejalog.indexer.mask import mask_pattern
 from dejalog.indexer.quantize import dequantize_rows
-from dejalog.indexer.query import Mode, SearchRequest
+from dejalog.indexer.request import Mode, SearchRequest
 from dejalog.indexer.retain import delete_events
 from dejalog.indexer.store.compacted import CodedVectors
 from dejalog.indexer.store.directory import DataDirectory

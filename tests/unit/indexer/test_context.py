@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dejalog.indexer.answer import Context
 from dejalog.indexer.append import text_blocks
-from dejalog.indexer.context import Context, read_context
+from dejalog.indexer.context import read_context
 from dejalog.indexer.event import Event, Kind, TimeOrigin
 from dejalog.indexer.store.directory import DataDirectory
 from dejalog.indexer.store.layout import Columns, Counters, Vectors, digest

@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
-from dejalog.indexer.encode import BATCH_TOKENS, Encoder, TokenSpan
+from dejalog.indexer.encode import PLAIN_WEIGHT, Encoder, TokenSpan
 from dejalog.indexer.errors import ModelError
+from dejalog.indexer.inference import BATCH_TOKENS
 
 WORDS = [
     "[PAD]",
@@ -314,6 +315,32 @@ def test_a_pooled_output_is_used_and_normalised(make_bundle: MakeBundle) -> None
     rows = TABLE[[IDS["[CLS]"], IDS["pump"], IDS["[SEP]"]]]
     assert_rows(encoder.encode_patterns(["pump"])[0].pooled, unit(rows.sum(axis=0)))
     assert_rows(encoder.encode_query("pump").pooled, unit(rows.sum(axis=0)))
+
+
+def test_shorthand_is_read_where_the_config_says_so_and_stands_where_it_was(
+    make_bundle: MakeBundle,
+) -> None:
+    encoder = Encoder.load(make_bundle(reads_shorthand=True))
+    (encoded,) = encoder.encode_patterns(["pmp leaks"])
+    assert_rows(encoded.vectors, expected_rows(["[CLS]", "pump", "leaks", "[SEP]"]))
+    assert encoder.pattern_spans("pmp leaks") == (None, TokenSpan(0, 3), TokenSpan(4, 9), None)
+    asked = encoder.encode_query("pmp leaks")
+    assert_rows(asked.vectors, encoded.vectors)
+    assert asked.spans == (None, TokenSpan(0, 3), TokenSpan(4, 9), None)
+    (plain,) = Encoder.load(make_bundle()).encode_patterns(["pmp leaks"])
+    assert_rows(plain.vectors, expected_rows(["[CLS]", "[UNK]", "leaks", "[SEP]"]))
+
+
+def test_the_pooled_vector_of_a_query_leans_towards_its_plain_words(
+    make_bundle: MakeBundle,
+) -> None:
+    encoder = Encoder.load(make_bundle(has_pooled=True))
+    (whole,), (words,) = (encoder.encode_patterns([t]) for t in ("AN426 oil", "oil"))
+    mixed = unit(whole.pooled + PLAIN_WEIGHT * words.pooled)
+    asked = encoder.encode_query("AN426 oil")
+    assert_rows(asked.pooled, mixed)
+    assert_rows(asked.vectors, whole.vectors)
+    assert_rows(encoder.encode_query("AN426").pooled, encoder.encode_patterns(["AN426"])[0].pooled)
 
 
 @pytest.mark.parametrize(

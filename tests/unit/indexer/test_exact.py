@@ -11,7 +11,7 @@ from dejalog.indexer.catch_up import lexical_folder
 from dejalog.indexer.exact import match_exact, patterns_with_code, whole_words
 from dejalog.indexer.filter import Counted
 from dejalog.indexer.lexical import LexicalIndex
-from dejalog.indexer.query import SearchRequest
+from dejalog.indexer.request import SearchRequest
 from dejalog.indexer.store.events import EventReader
 from dejalog.indexer.store.view import ShardArrays, ShardView
 
@@ -81,6 +81,15 @@ def test_reading_is_bounded_and_says_so(opened, monkeypatch) -> None:
     assert match.is_partial
     # The newest candidate was read: the event that the word index has not reached.
     assert not match.events.any()
+    assert np.flatnonzero(match.unread).tolist() == [0, 2]
+
+
+def test_reading_can_be_stopped(opened) -> None:
+    def stop() -> None:
+        raise TimeoutError
+
+    with pytest.raises(TimeoutError):
+        match_exact("blk_-1608999687919862906", *opened, None, check=stop)
 
 
 def test_a_code_is_found_with_its_masked_and_its_kept_pieces(make_index) -> None:

@@ -44,10 +44,20 @@ def test_since_is_inclusive_and_until_exclusive() -> None:
         (Condition("kind", "=", "note"), [2, 3]),
         (Condition("kind", "!=", "NOTE"), [0, 1]),
         (Condition("unheard", "=", "of"), []),
+        # Not the same as severity<=info: the last event has none.
+        (Condition("severity", ">=", "warn", is_negated=True), [1, 3]),
+        (Condition("site", "=", "lodz", is_negated=True), [3]),
+        (Condition("kind", "=", "note", is_negated=True), [0, 1]),
+        (Condition("kind", "!=", "note", is_negated=True), [2, 3]),
     ],
 )
 def test_a_condition_chooses_its_events(condition: Condition, expected: list[int]) -> None:
     assert chosen(condition) == expected
+
+
+def test_a_condition_is_shown_as_it_is_written() -> None:
+    assert str(Condition("site", "!=", "lodz")) == "site!=lodz"
+    assert str(Condition("severity", ">=", "warn", is_negated=True)) == "-severity>=warn"
 
 
 def test_all_conditions_must_hold() -> None:

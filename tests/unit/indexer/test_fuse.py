@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dejalog.indexer.fuse import Channels, Weights, fuse
-from dejalog.indexer.query import Mode
+from dejalog.indexer.request import Mode
 
 CHANNELS = Channels(
     semantic=np.array([0.5, 0.9], np.float32),

@@ -1,6 +1,12 @@
 from __future__ import annotations
 
-from dejalog.indexer.query import SearchRequest
+import pytest
+
+from dejalog.indexer.compact import CompactRules, compact_directory
+from dejalog.indexer.hit import Hit
+from dejalog.indexer.request import SearchRequest
+from dejalog.indexer.score import SearchRules
+from dejalog.indexer.search import Searcher
 
 
 def test_occurrences_are_the_newest_unless_a_value_fits_better(make_index) -> None:
@@ -36,3 +42,62 @@ def test_a_search_that_need_not_be_explained_is_not(make_index) -> None:
     maker.add("door open")
     request = SearchRequest("door", is_explained=False)
     assert maker.searcher().search(request).hits[0].evidence == ()
+
+
+def explained(hit: Hit) -> float:
+    return sum(each.share for each in hit.evidence) + hit.scores.marks
+
+
+LINES = [f"{what} of the {which} pump" for what in ("seal", "fan") for which in "abcdefgh"]
+
+
+def test_evidence_is_of_the_vectors_that_the_score_is_of(make_index) -> None:
+    """Of a compacted shard the best are scored by int8, the others by codes: so was no evidence."""
+    maker = make_index()
+    maker.add(*LINES, "seal leaks")
+    maker.appender.seal()
+    compact_directory(maker.directory, lambda: maker.encoder, CompactRules(write_bytes_per_s=0))
+    searcher = Searcher(maker.directory, maker.encoder, rules=SearchRules(refined_max=3))
+    hits = searcher.search(SearchRequest("worn seal leaking", limit=100)).hits
+    assert len(hits) == len(LINES) + 1
+    for hit in hits:
+        assert explained(hit) == pytest.approx(hit.scores.semantic, abs=1e-5)
+
+
+def test_of_several_shards_with_a_pattern_the_best_ones_evidence_counts(make_index) -> None:
+    maker = make_index()
+    maker.add(*LINES)
+    maker.appender.seal()
+    compact_directory(maker.directory, lambda: maker.encoder, CompactRules(write_bytes_per_s=0))
+    # The model's int8 arithmetic makes other vectors of the same text beside other texts.
+    maker.add(*(f"{line} {'again ' * 30}" for line in LINES), *LINES)
+    for text in ("leaking seal", "pump b", "fan of pump c broken"):
+        hits = maker.searcher().search(SearchRequest(text, limit=100)).hits
+        both = [hit for hit in hits if hit.count == 2]
+        assert len(both) == len(LINES)
+        for hit in both:
+            assert explained(hit) == pytest.approx(hit.scores.semantic, abs=1e-5)
+
+
+def test_words_that_are_not_scored_by_meaning_have_no_share(make_index) -> None:
+    maker = make_index()
+    maker.add("alarm E-1034 pump stopped", "alarm E-1035 pump stopped")
+    hits = maker.searcher().search(SearchRequest("pump halted by E-1034")).hits
+    asked = ["pump halted by E-1034"[e.query_start : e.query_end] for e in hits[0].evidence]
+    assert asked[0] == "E-1034"
+    assert hits[0].evidence[0].share == 0
+    assert all(each.share for each in hits[0].evidence[1:])
+    # The other code's pieces are near, which says nothing: they were not scored.
+    assert not any(
+        "1034" in "pump halted by E-1034"[e.query_start : e.query_end] for e in hits[1].evidence
+    )
+    for hit in hits:
+        assert explained(hit) == pytest.approx(hit.scores.semantic, abs=1e-6)
+
+
+def test_without_occurrences_or_explanation_there_are_no_marks(make_index) -> None:
+    maker = make_index()
+    maker.add("door open")
+    for changes in ({"occurrences": 0}, {"is_explained": False}):
+        (hit,) = maker.searcher().search(SearchRequest("door", **changes)).hits
+        assert (hit.evidence, hit.scores.marks) == ((), 0.0)

@@ -1,3 +1,4 @@
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -46,3 +47,77 @@ def test_damage_met_while_reading_is_named(tmp_path: Path) -> None:
         LexicalIndex.open(path) as reader,
     ):
         reader.view().patterns_with("pump")
+
+
+@pytest.fixture
+def asked(tmp_path: Path) -> Iterator[Callable[..., Callable[[str], list[int]]]]:
+    """Indexes texts as patterns, and returns what finds their numbers, best first."""
+    with LexicalIndex.open(tmp_path / "asked", writable=True) as index:
+
+        def fill(*texts: str) -> Callable[[str], list[int]]:
+            index.append(list(enumerate(texts)), [], patterns_end=len(texts), events_end=0)
+            return lambda text: index.rank_patterns(query_terms(text), limit=99).ids.tolist()
+
+        yield fill
+
+
+FILLER = ["door open", "fan stopped", "belt torn", "oil low", "lamp dark"]
+
+
+@pytest.mark.parametrize(
+    ("note", "question"),
+    [
+        ("REPL BRG", "replace bearing"),
+        ("replace bearing", "repl brg"),
+        ("C/O hyd pmp", "change out hydraulic pump"),
+        ("change out hydraulic pump", "C/O hyd pmp"),
+        ("eng cyl assy u/s", "engine cylinder assembly unserviceable"),
+    ],
+)
+def test_shorthand_finds_words_and_words_find_shorthand(asked, note: str, question: str) -> None:
+    assert asked(*FILLER, note)(question)[0] == len(FILLER)
+
+
+def test_the_word_as_it_was_asked_for_stands_before_its_other_spellings(asked) -> None:
+    """A rare abbreviation must not outvote the word that everybody writes."""
+    find = asked("bearing noisy", "brg noisy", *["bearing warm"] * 5, *FILLER)
+    assert find("bearing noisy")[:2] == [0, 1]
+    assert find("brg noisy")[:2] == [1, 0]
+
+
+def test_of_the_ways_to_write_a_word_the_best_counts_once(tmp_path: Path) -> None:
+    with LexicalIndex.open(tmp_path / "once", writable=True) as index:
+        texts = ["bearing warm now", "bearing brg warm", *FILLER]
+        index.append(list(enumerate(texts)), [], patterns_end=len(texts), events_end=0)
+        hits = index.rank_patterns(query_terms("bearing"), limit=9)
+        assert hits.scores[0] == pytest.approx(hits.scores[1], rel=0.01)
+
+
+def test_a_phrase_that_stands_for_shorthand_has_to_be_there_as_a_whole(asked) -> None:
+    find = asked("change out filter", "change oil", "left out", *FILLER)
+    assert find("C/O") == [0]
+
+
+@pytest.mark.parametrize("typed", ["repalce", "replce", "raplace", "replacee"])
+def test_a_word_that_nobody_wrote_is_taken_for_the_nearest(asked, typed: str) -> None:
+    assert asked("replace hose", *FILLER)(f"{typed} hose") == [0]
+    assert asked("replace seal", *FILLER)(typed) == [0]
+
+
+def test_a_word_that_is_known_is_taken_at_its_word(asked) -> None:
+    find = asked("pumps run", "dump full", "pumb bob", *FILLER)
+    assert find("pumb") == [2]
+    assert find("pump") == [0], "its stem is known"
+
+
+def test_a_code_is_never_guessed_at(asked) -> None:
+    find = asked("P0420 catalyst", "E-1034 drive", "blk_1608 lost", *FILLER)
+    assert find("P0421") == find("F-1035") == find("0x1608") == []
+    assert find("blk_1609") == [2], "by its first half, and not by a guess"
+
+
+def test_guesses_are_left_where_too_much_is_unknown(asked) -> None:
+    find = asked("replace hose", *FILLER)
+    unknown = [f"qqq{letter}" for letter in "abcdefgh"]
+    assert find(" ".join(["repalce", *unknown[:7]])) == [0]
+    assert find(" ".join(["repalce", *unknown])) == []

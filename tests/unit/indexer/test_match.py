@@ -11,9 +11,17 @@ from dejalog.indexer.encode import EncodedQuery, TokenSpan
 from dejalog.indexer.filter import Condition
 from dejalog.indexer.fuse import Weights
 from dejalog.indexer.lexical import LexicalView
-from dejalog.indexer.match import Nominations, Question, best_first, meaning_rows, nominate
+from dejalog.indexer.match import (
+    Nominations,
+    Question,
+    best_first,
+    meaning_rows,
+    meaning_weights,
+    nominate,
+)
 from dejalog.indexer.opened import OpenShards
-from dejalog.indexer.query import Mode, SearchRequest, parse_query
+from dejalog.indexer.query import parse_query
+from dejalog.indexer.request import Mode, SearchRequest
 from dejalog.indexer.retain import delete_events
 from dejalog.indexer.score import SearchRules
 from dejalog.indexer.terms import query_terms
@@ -144,6 +152,23 @@ def test_rows_of_codes_are_left_out_unless_there_is_nothing_else() -> None:
     ]
     code = EncodedQuery(vectors[:1], vectors[0], (TokenSpan(0, 5),))
     assert meaning_rows(code, query_terms("AN426")).tolist() == [0]
+
+
+def weights_of(*spans: tuple[int, int] | None) -> list[float]:
+    vectors = np.eye(8, dtype=np.float32)[: len(spans)]
+    stand = tuple(None if span is None else TokenSpan(*span) for span in spans)
+    encoded = EncodedQuery(vectors, vectors[0], stand)
+    return meaning_weights(encoded, np.arange(len(spans))).tolist()
+
+
+def test_a_word_of_pieces_counts_as_the_root_of_as_many_words() -> None:
+    assert weights_of((0, 4), (5, 9)) == [1.0, 1.0]
+    pieces = weights_of((0, 2), (2, 3), (3, 5), (5, 9), (10, 14))
+    assert sum(pieces) == pytest.approx(5)
+    assert pieces[:4] == pytest.approx([pieces[4] / 2] * 4)
+    left, hand, pump = weights_of((0, 2), (0, 2), (3, 9))  # `LH`, read as two words
+    assert [left, hand] == pytest.approx([pump / 2**0.5] * 2)
+    assert weights_of(None, (0, 4), None) == [1.0, 1.0, 1.0]
 
 
 def test_a_shard_without_a_word_index_is_still_asked_for_meaning(nominations, monkeypatch) -> None:

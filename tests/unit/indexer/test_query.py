@@ -6,10 +6,18 @@ from hypothesis import strategies as st
 
 from dejalog.indexer.errors import QueryError
 from dejalog.indexer.filter import Condition
-from dejalog.indexer.query import TEXT_CHARACTERS_MAX, SearchRequest, parse_query
+from dejalog.indexer.query import (
+    TEXT_CHARACTERS_MAX,
+    Query,
+    is_pasted,
+    parse_filter_text,
+    parse_query,
+    parse_text,
+)
+from dejalog.indexer.request import SearchRequest
 
 
-def parse(text: str, *where: str, known: tuple[str, ...] = ()):
+def parse(text: str, *where: str, known: tuple[str, ...] = ()) -> Query:
     return parse_query(SearchRequest(text, where=where), frozenset(known))
 
 
@@ -33,6 +41,12 @@ def test_a_pasted_line_does_not_turn_into_filters() -> None:
     query = parse(line, known=("site", "host"))
     assert query.words == line
     assert query.conditions == ()
+    assert query.literal == ("msg=ok)", "retry=3", "took=12ms")
+
+
+def test_what_has_the_form_of_a_filter_and_is_none_is_named() -> None:
+    query = parse('pump severty=error -hst=a severity=loud site=lodz "x=y"', known=("site",))
+    assert query.literal == ("severty=error", "-hst=a", "severity=loud")
 
 
 def test_what_is_quoted_is_no_filter() -> None:
@@ -74,6 +88,115 @@ def test_a_filter_that_cannot_be_read_says_how_to_write_it(where: str, message: 
 def test_a_text_that_is_too_long_is_refused() -> None:
     with pytest.raises(QueryError, match="at most"):
         parse("x" * (TEXT_CHARACTERS_MAX + 1))
+
+
+def test_a_dash_excludes_a_word_a_string_or_a_filter() -> None:
+    query = parse(
+        'pump -heartbeat -"connection reset" -site=lodz -ts-order-service -severity>=warn',
+        known=("site",),
+    )
+    assert query.words.split() == ["pump"]
+    assert query.excluded == ("heartbeat", "connection reset", "ts-order-service")
+    assert query.conditions == (
+        Condition("site", "!=", "lodz"),
+        Condition("severity", ">=", "warn", is_negated=True),
+    )
+
+
+def test_an_exclusion_alone_leaves_everything_else() -> None:
+    """Beside a time that was taken out of the text, `-heartbeat` was a word."""
+    assert parse("          -heartbeat") == Query(" " * 20, (), (), ("heartbeat",))
+
+
+def test_two_negations_are_none() -> None:
+    assert parse("x -kind!=note").conditions == (Condition("kind", "=", "note"),)
+
+
+def test_a_value_may_be_quoted() -> None:
+    assert parse('pump site="north hall"', known=("site",)).conditions == (
+        Condition("site", "=", "north hall"),
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2026-11-20 -1 error level=3 -- user=bob - done",
+        "pump -1 -- - -. -_x -(x) -x",
+        "temperature -40C, -foo, (-bar)",
+        "java -Xmx512m -jar app.jar --port 80",
+        "tail -n 5 -quiet file",
+        "well-known e-mail",
+        '-" "',
+        '""',
+    ],
+)
+def test_dashes_that_are_no_exclusions_stay_as_they_are(text: str) -> None:
+    query = parse(text)
+    assert (query.words, query.exact, query.excluded) == (text, (), ())
+
+
+def test_a_pasted_line_is_words_whatever_it_holds() -> None:
+    line = '2015-07-29 17:41:44,747 - WARN host=gw7 -heartbeat "connection reset" since:2h'
+    query = parse(line, "site=lodz", known=("host", "site"))
+    assert query.words == line
+    assert (query.exact, query.excluded) == ((), ())
+    assert query.conditions == (Condition("site", "=", "lodz"),)
+    assert query.literal == ("host=gw7", "-heartbeat", '"connection reset"')
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("03-17 16:13:38.861  2227  2227 D TextView: visible", True),
+        ("- 1117838570 2005.06.03 R02 2005-06-03-15.42.50.363779 R02 RAS", True),
+        ("081109 203615 148 INFO dfs.DataNode", True),
+        ("20171223-22:15:29:606|Step_LSC|30002312", True),
+        ("Jun 15 02:04:59 combo sshd[2088]: failure", True),
+        ("Traceback:\n  File x", True),
+        ("[16:49:06] chrome.exe closed", True),
+        ("pump trips at 06:30", False),
+        ("pump 2022-08-22 host=gw7", False),
+        ("29.01.2023 pump", False),
+        ('"2022-08-22T05:18:16Z" host=gw7', False),
+        ("10.0.0.7:443 refused", False),
+        ("pump trips\n", False),
+    ],
+)
+def test_a_pasted_line_has_a_time_to_the_second_or_a_line_break(text: str, expected: bool) -> None:
+    assert is_pasted(text) is expected
+
+
+def test_a_filter_text_takes_everything_but_free_words() -> None:
+    query = parse_filter_text(
+        'site=lodz "connection reset" -heartbeat', ("kind=log",), frozenset({"site"})
+    )
+    assert query.exact == ("connection reset",)
+    assert query.excluded == ("heartbeat",)
+    assert query.conditions == (Condition("kind", "=", "log"), Condition("site", "=", "lodz"))
+    assert parse_filter_text("-heartbeat", (), frozenset()).excluded == ("heartbeat",)
+    assert parse_filter_text(" ", (), frozenset()) == Query(" ", (), ())
+    assert parse_filter_text('"2015-07-29 17:41:44 up"', (), frozenset()).exact
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("connection reset", "'connection reset' is neither; put quotes around it"),
+        ("hst=gw7", "'hst=gw7' is no filter here: the labels are host, kind, severity"),
+        ("host=gw7 x", "'x' is neither"),
+        ("since:2h", "times are given beside the text"),
+        ("2015-07-29 17:41:44 host=gw7", "is neither"),
+    ],
+)
+def test_free_words_in_a_filter_text_are_refused_with_advice(text: str, message: str) -> None:
+    with pytest.raises(QueryError, match=message):
+        parse_filter_text(text, (), frozenset({"host"}))
+
+
+def test_a_query_knows_whether_it_rules_events_out() -> None:
+    assert not parse_text("pump trips").is_filtered
+    assert all(parse_text(text).is_filtered for text in ('"pump"', "pump -x1", "kind=note"))
 
 
 @given(st.text(alphabet='ab" =<>!severitykind', max_size=60))

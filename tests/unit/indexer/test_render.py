@@ -94,6 +94,38 @@ def test_a_span_goes_from_its_first_character_to_its_last(text: str, data: st.Da
     assert rendered.to_original(start, end) == (first[0], last[1])
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("<time> C/O brg_2", "change out brg 2"),
+        ("<time> C/O brg", "change out bearing"),
+        ("brg<num>", "bearing "),
+        ("LH BadUser eng", "left hand Bad User engine"),
+    ],
+)
+def test_shorthand_is_read_beside_placeholders_and_glued_words(text: str, expected: str) -> None:
+    assert render(text, reads_shorthand=True).text == expected
+    assert "out" not in render(text).text
+
+
+def test_every_word_of_a_reading_stands_for_all_of_the_shorthand() -> None:
+    rendered = render("fit LH brg now", reads_shorthand=True)
+    assert rendered.text == "fit left hand bearing now"
+    for word, original in (("left", "LH"), ("hand", "LH"), ("bearing", "brg"), ("now", "now")):
+        start = rendered.text.index(word)
+        first, end = rendered.to_original(start, start + len(word))
+        assert "fit LH brg now"[first:end] == original
+    assert rendered.to_original(0, len(rendered.text)) == (0, 14)
+
+
+@given(texts)
+def test_spans_stay_inside_the_text_with_shorthand_read(text: str) -> None:
+    rendered = render(f"brg {text} C/O", reads_shorthand=True)
+    spans = [rendered.to_original(at, at + 1) for at in range(len(rendered.text))]
+    assert spans == sorted(spans)
+    assert all(0 <= start < end <= len(text) + 8 for start, end in spans)
+
+
 @given(texts)
 def test_a_placeholder_changes_nothing_else(text: str) -> None:
     assert render("<time> " + text).text == render(text).text

@@ -11,8 +11,8 @@ from dejalog.indexer.append import Appender, ShardLimits
 from dejalog.indexer.catch_up import lexical_folder
 from dejalog.indexer.errors import CorruptShardError, DataDirectoryError
 from dejalog.indexer.event import Position
-from dejalog.indexer.query import SearchRequest
 from dejalog.indexer.repair import repair
+from dejalog.indexer.request import SearchRequest
 from dejalog.indexer.search import Searcher
 from dejalog.indexer.store.directory import DataDirectory
 from dejalog.indexer.store.folders import COMPACT_LOCK_NAME, take_lock

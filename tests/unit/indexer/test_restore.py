@@ -9,7 +9,7 @@ from dejalog.indexer.append import Appender, ShardLimits
 from dejalog.indexer.backup import back_up
 from dejalog.indexer.errors import DataDirectoryError, StorageError
 from dejalog.indexer.event import Position
-from dejalog.indexer.query import SearchRequest
+from dejalog.indexer.request import SearchRequest
 from dejalog.indexer.restore import restore
 from dejalog.indexer.search import Searcher
 from dejalog.indexer.store.directory import DataDirectory

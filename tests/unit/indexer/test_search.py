@@ -2,21 +2,26 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 
+from dejalog.indexer import search
 from dejalog.indexer.append import ShardLimits
 from dejalog.indexer.compact import CompactRules, compact_directory
+from dejalog.indexer.encode import Encoder
 from dejalog.indexer.errors import CorruptShardError, QueryError
 from dejalog.indexer.event import Kind
 from dejalog.indexer.filter import Condition
+from dejalog.indexer.gather import Gatherer
 from dejalog.indexer.hit import SearchResult
 from dejalog.indexer.mask import mask_pattern
 from dejalog.indexer.match import nominate
-from dejalog.indexer.query import Mode, SearchRequest
+from dejalog.indexer.patience import Patience
+from dejalog.indexer.request import Mode, SearchRequest
 from dejalog.indexer.retain import delete_events
-from dejalog.indexer.search import Searcher
+from dejalog.indexer.search import RERANKED_STEP, Searcher
 from dejalog.indexer.store.layout import DamagedValueError
 from dejalog.indexer.store.shard import Shard
 from dejalog.indexer.store.transaction import Snapshot
@@ -217,7 +222,7 @@ def test_a_query_that_cannot_be_read_is_refused(index) -> None:
 
 def test_a_deadline_that_has_passed_ends_the_search(index) -> None:
     with pytest.raises(TimeoutError):
-        index.searcher().search(SearchRequest("x"), deadline=time.monotonic() - 1)
+        index.searcher().search(SearchRequest("x"), Patience(time.monotonic() - 1))
 
 
 def test_random_bytes_as_a_query_do_no_harm(index) -> None:
@@ -374,15 +379,135 @@ def test_only_if_no_shard_can_be_read_the_search_fails(index, monkeypatch) -> No
         searcher.search(SearchRequest("x"))
 
 
+class StoppedAtLook(threading.Event):
+    """Set from some look at it on, as another thread would set it meanwhile."""
+
+    def __init__(self, look: int) -> None:
+        super().__init__()
+        self._looks_left = look
+        self.was_seen = False
+
+    def is_set(self) -> bool:
+        self.was_seen = self.was_seen or self._looks_left == 0
+        self._looks_left -= 1
+        return self.was_seen
+
+
 def test_a_search_that_is_stopped_returns_what_it_has(three_shards) -> None:
-    class AfterFourLooks(threading.Event):
-        looks = 0
-
-        def is_set(self) -> bool:
-            self.looks += 1
-            return self.looks > 4
-
-    result = three_shards.searcher().search(SearchRequest("hot"), stop=AfterFourLooks())
+    stop = StoppedAtLook(5)
+    result = three_shards.searcher().search(SearchRequest("hot"), Patience(stop=stop))
     assert result.is_partial
     assert 1 <= result.shards_searched < 3
     assert len(result.hits) == result.shards_searched
+
+
+class Backwards:
+    """A reranking model to which the worst is the best."""
+
+    def __init__(self, top_n: int) -> None:
+        self.top_n = top_n
+        self.read: list[tuple[str, tuple[str, ...]]] = []
+
+    def scores(self, query: str, texts: Sequence[str]) -> np.ndarray:
+        start = sum(len(texts) for _, texts in self.read)
+        self.read.append((query, tuple(texts)))
+        return np.arange(start, start + len(texts), dtype=np.float32)
+
+
+def test_a_stop_at_any_look_ends_all_that_is_expensive(three_shards, monkeypatch) -> None:
+    """A query that nobody waits for any more went on encoding, scoring and gathering."""
+    monkeypatch.setattr(search, "LATE_HITS", 1)
+    searcher = Searcher(three_shards.directory, three_shards.encoder, reranker=Backwards(3))
+    begun: list[str] = []
+    stop = StoppedAtLook(-1)
+
+    def watched(name: str, owner: object, attribute: str) -> None:
+        original = getattr(owner, attribute)
+
+        def call(*given: object, **named: object) -> object:
+            if stop.was_seen:
+                begun.append(name)
+            return original(*given, **named)
+
+        monkeypatch.setattr(owner, attribute, call)
+
+    watched("encode", Encoder, "encode_query")
+    watched("nominate", search, "nominate")
+    watched("rerank", Backwards, "scores")
+    watched("gather", Gatherer, "hit")
+    whole = searcher.search(SearchRequest("hot"))
+    assert len(whole.hits) == 3
+    ends = set()
+    for look in range(100):
+        begun.clear()
+        stop = StoppedAtLook(look)
+        try:
+            result = searcher.search(SearchRequest("hot"), Patience(stop=stop))
+        except TimeoutError:
+            ends.add("nothing")
+            assert begun == []
+            continue
+        if not stop.was_seen:
+            break
+        ends.add(len(result.hits))
+        assert result.is_partial
+        assert begun.count("gather") <= 1
+        assert set(begun) <= {"gather"}
+    assert ends == {"nothing", 1, 2}
+    assert not result.is_partial
+
+
+def test_a_reranking_model_orders_the_best(index) -> None:
+    plain = index.searcher().search(SearchRequest("pump pressure", limit=6))
+    reranker = Backwards(5)
+    searcher = Searcher(index.directory, index.encoder, reranker=reranker)
+    searcher.search(SearchRequest('pump "pressure"  host=x', limit=1, occurrences=0))
+    ((query, read),) = reranker.read
+    assert query == "pump pressure host=x"
+    assert sorted(read) == TEXTS[:2]
+    reranker.read.clear()
+    result = searcher.search(SearchRequest("pump pressure", limit=6))
+    assert texts(result) == [*texts(plain)[4::-1], texts(plain)[5]]
+    assert [hit.scores.reranked for hit in result.hits] == [4.0, 3.0, 2.0, 1.0, 0.0, None]
+    assert [len(texts) for _, texts in reranker.read] == [RERANKED_STEP, 1]
+    for hit, other in zip(result.hits[4::-1], plain.hits, strict=False):
+        assert hit.scores.total == other.scores.total
+
+
+def test_pages_of_reranked_hits_fit_together(index) -> None:
+    def page(**bounds: int) -> list[str]:
+        searcher = Searcher(index.directory, index.encoder, reranker=Backwards(4))
+        return texts(searcher.search(SearchRequest("pump pressure", **bounds)))
+
+    whole = page(limit=7)
+    assert len(whole) == len(index.searcher().search(SearchRequest("x")).hits) == 6
+    assert [page(limit=2, skip=skip) for skip in (0, 2, 4, 6)] == [
+        whole[0:2],
+        whole[2:4],
+        whole[4:6],
+        [],
+    ]
+
+
+def test_words_and_filters_alone_are_not_reranked(index) -> None:
+    reranker = Backwards(4)
+    searcher = Searcher(index.directory, index.encoder, reranker=reranker)
+    searcher.search(SearchRequest("pump", mode=Mode.LEXICAL))
+    searcher.search(SearchRequest("", where=("kind=log",)))
+    assert reranker.read == []
+
+
+def test_a_reranking_that_was_not_ended_counts_for_nothing(index) -> None:
+    plain = index.searcher().search(SearchRequest("pump pressure"))
+    reranker = Backwards(7)
+    searcher = Searcher(index.directory, index.encoder, reranker=reranker)
+
+    class AfterTheFirstStep(threading.Event):
+        def is_set(self) -> bool:
+            return bool(reranker.read)
+
+    result = searcher.search(SearchRequest("pump pressure"), Patience(stop=AfterTheFirstStep()))
+    assert len(reranker.read) == 1
+    assert result.is_partial
+    assert texts(result) == texts(plain)
+    assert all(hit.scores.reranked is None for hit in result.hits)

@@ -6,10 +6,12 @@ from dejalog.indexer.terms import (
     MAX_QUERY_TERMS,
     MAX_TERM_CHARS,
     MAX_TEXT_CHARS,
+    SPELLED_WORDS_MAX,
     document_terms,
     index_terms,
     is_code_shaped,
     query_terms,
+    without_codes,
     word_terms,
 )
 
@@ -150,3 +152,51 @@ def test_a_text_that_may_have_more_terms_says_so() -> None:
 def test_no_text_has_the_term_that_stands_for_a_cut() -> None:
     for text in (CUT_TERM, "CUT", "\uff1cCUT\uff1e", "\u24d2ut"):
         assert CUT_TERM not in index_terms(text)
+
+
+def test_a_query_s_words_know_how_else_they_may_be_written() -> None:
+    terms = {term.text: term.others for term in query_terms("replace LH brg, C/O pump")}
+    assert ("repl",) in terms["replace"]
+    assert terms["lh"] == (("left", "hand"), ("left",))
+    assert terms["brg"] == (("bearing",),)
+    assert terms["c/o"] == (("change", "out"), ("changed", "out"))
+    assert terms["c"] == terms["o"] == ()
+
+
+@pytest.mark.parametrize(
+    ("code", "others"),
+    [
+        ("E-1034", {"e1034", "e_1034"}),
+        ("E1034", {"e-1034", "e_1034"}),
+        ("P0420", {"p-0420", "p_0420"}),
+        ("0x80070005", set()),
+        ("10.0.0.7:443", set()),
+        ("blk_-1608999687919862906", set()),
+        ("8a533bf9-bd12-4608-a8eb-606890982448", set()),
+        ("TraceIds", set()),
+    ],
+)
+def test_a_code_is_also_known_with_and_without_its_joiner(code: str, others: set[str]) -> None:
+    found = next(term for term in query_terms(code) if term.text == code.lower())
+    assert {way for row in found.others for way in row} == others
+
+
+def test_a_pasted_line_is_not_looked_up_in_other_ways() -> None:
+    words = [f"w{chr(97 + i // 26)}{chr(97 + i % 26)}" for i in range(SPELLED_WORDS_MAX)]
+    assert any(term.others for term in query_terms(" ".join([*words[1:], "bearing"])))
+    assert not any(term.others for term in query_terms(" ".join([*words, "bearing"])))
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("AN426 oil leak", "      oil leak"),
+        ("leak at P-101, again", "leak at      , again"),
+        ("oil leak", ""),
+        ("AN426", ""),
+        ("AN426 77 --", ""),
+        ("AN426 leak " + "x" * 160, ""),
+    ],
+)
+def test_a_short_query_is_also_read_without_its_codes(text: str, plain: str) -> None:
+    assert without_codes(text) == plain

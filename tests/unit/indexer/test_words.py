@@ -107,3 +107,59 @@ def test_a_rare_code_weighs_more_than_a_common_one() -> None:
 )
 def test_a_word_and_its_parts_count_once(text: str, count: int) -> None:
     assert count_words(query_terms(text)) == count
+
+
+CODES = [
+    "drive stopped with E-1034",
+    "catalyst P0420 stored",
+    "update failed 0x80070005",
+    "received block blk_-1608999687919862906",
+    "connection to 10.0.0.7:443 refused",
+    "span TraceIds missing",
+    "call of getRestTicketNumber failed",
+    "E-1035 P0421 0x80070006 blk_-1608999687919862907 10.0.0.8:443 nothing of these",
+]
+
+
+@pytest.fixture
+def asked_codes(make_index):
+    maker = make_index()
+    maker.add(*CODES)
+    shard = maker.directory.shards[0]
+    arrays = ShardView(shard).refresh()
+    with LexicalIndex.open(lexical_folder(shard)) as lexical:
+
+        def best(text: str) -> tuple[int, bool]:
+            """The row of the best pattern by words, and whether it alone has the code."""
+            found = match_words(query_terms(text), arrays, lexical.view(), ALL, wanted=10)
+            place = int((found.lexical + found.exact).argmax())
+            pattern = int(found.patterns[place])
+            (row,) = np.flatnonzero(arrays.columns.patterns == pattern).tolist()
+            return row, found.exact[place] > 0 and np.count_nonzero(found.exact) == 1
+
+        yield best
+
+
+@pytest.mark.parametrize(
+    ("code", "row"),
+    [
+        *(("E-1034", 0), ("e-1034", 0), ("E1034", 0), ("e_1034", 0)),
+        *(("P0420", 1), ("p0420", 1), ("P-0420", 1)),
+        *(("0x80070005", 2), ("0X80070005", 2)),
+        ("blk_-1608999687919862906", 3),
+        ("10.0.0.7:443", 4),
+        *(("getRestTicketNumber", 6), ("getrestticketnumber", 6)),
+    ],
+)
+def test_a_code_is_found_letter_for_letter_in_any_case_with_or_without_its_hyphen(
+    asked_codes, code: str, row: int
+) -> None:
+    found, is_exact = asked_codes(code)
+    assert found == row
+    # In lower case nothing tells the name of a function from a word.
+    assert is_exact == (code != "getrestticketnumber")
+
+
+@pytest.mark.parametrize("name", ["TraceIds", "traceids", "trace ids", "TRACEIDS"])
+def test_a_name_of_two_words_is_found_whole_and_in_parts(asked_codes, name: str) -> None:
+    assert asked_codes(name)[0] == 5

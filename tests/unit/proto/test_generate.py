@@ -46,3 +46,15 @@ def test_a_module_that_differs_is_named(generate, tmp_path, monkeypatch):
         generate["main"](["--check"])
     generate["main"]([])
     generate["main"](["--check"])
+
+
+def test_a_baseline_holds_the_contract_without_its_comments(generate):
+    from google.protobuf.descriptor_pb2 import FileDescriptorSet
+
+    made = FileDescriptorSet.FromString(generate["descriptors"]())
+    assert [file.name for file in made.file] == [
+        "v1/admin.proto",
+        "v1/ingest.proto",
+        "v1/search.proto",
+    ]
+    assert not any(file.HasField("source_code_info") for file in made.file)

@@ -12,8 +12,8 @@ import pytest
 from dejalog.daemon.cli import main
 from dejalog.daemon.commands import deadletters
 from dejalog.daemon.config import DataSettings, Settings
+from dejalog.daemon.interceptor import CallInterceptor
 from dejalog.daemon.retrying import DeadLetterRetry
-from dejalog.daemon.rpc_errors import ErrorInterceptor
 from dejalog.daemon.service_admin import AdminService
 from dejalog.indexer.append import Batch
 from dejalog.indexer.decode import Decoder, DecodeSettings
@@ -255,7 +255,7 @@ class Daemon:
         self.address = asyncio.run_coroutine_threadsafe(self._start(), self._loop).result(10)
 
     async def _start(self) -> str:
-        self._server = grpc.aio.server(interceptors=[ErrorInterceptor(lambda _: None)])
+        self._server = grpc.aio.server(interceptors=[CallInterceptor(lambda _: None)])
         service = AdminService(lambda: None, self._retry)  # type: ignore[arg-type, return-value]
         admin_pb2_grpc.add_AdminServiceServicer_to_server(service, self._server)
         port = self._server.add_insecure_port("127.0.0.1:0")

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from dejalog.daemon.cli import main
-from dejalog.daemon.commands.demo import MARKER_NAME, QUESTIONS
+from dejalog.daemon.commands.demo import MARKER_NAME, QUESTIONS, _check_own
 from dejalog.indexer.store.directory import DataDirectory
 
 
 @pytest.mark.timeout(300)
-def test_the_demo_answers_its_three_questions_correctly(
+def test_the_demo_answers_its_questions_correctly(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = tmp_path / "demo"
@@ -24,11 +24,18 @@ def test_the_demo_answers_its_three_questions_correctly(
     for question, answer in zip(QUESTIONS, answers, strict=True):
         first_hit = answer.split("\n 2 ")[0].split("\n 1 ")[1]
         assert question.expected in first_hit
+    (followed,) = out.split("--- And what was done then")[1:]
+    assert "busted hydraulic hose" in followed
+    assert "replace check valve seal kits" in followed.split("then, 5 days later")[1]
     assert f"search --data {data}" in out
     # A second time it begins anew; what is not its own it leaves alone.
+    (data / "audit.jsonl").write_text("{}\n")
+    (data / "alerts.sqlite-wal").write_text("")
     (data / "precious.txt").write_text("mine")
     assert main(["demo", "--data", str(data)]) == 3
     assert "holds something else" in capsys.readouterr().err
+    (data / "precious.txt").unlink()
+    _check_own(data)
 
 
 def test_the_demo_does_not_touch_a_real_index(make_index, capsys) -> None:

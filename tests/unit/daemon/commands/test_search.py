@@ -6,12 +6,15 @@ import argparse
 import asyncio
 import io
 import json
+import re
 import threading
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 
+from dejalog.daemon.answers import IndexAnswers
 from dejalog.daemon.commands import search
 from dejalog.daemon.flags import add_common_flags
 from dejalog.daemon.server import Server, ServerSettings
@@ -23,7 +26,9 @@ from dejalog.indexer.event import Event, Kind, Labels, TimeOrigin
 from dejalog.indexer.hit import Hit, Occurrence, Scores, SearchResult
 from dejalog.indexer.lexical import LexicalIndex
 from dejalog.indexer.mask import mask_pattern
-from dejalog.indexer.query import SearchRequest
+from dejalog.indexer.patience import Patience
+from dejalog.indexer.request import SearchRequest
+from dejalog.indexer.search import Searcher
 from dejalog.indexer.status import IndexStatus
 from dejalog.indexer.store.directory import DataDirectory
 
@@ -149,6 +154,46 @@ def test_filters_decide_what_counts(data: Path, capsys: pytest.CaptureFixture[st
     assert found("belt", "--until", "2022-08-22", "--where", "severity=error") == ["2", "4"]
 
 
+def test_exclusions_and_times_stand_in_the_text_too(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def found(*arguments: str) -> list[str]:
+        run("--data", str(data), "-o", "json", *arguments)
+        return sorted(json.loads(x)["occurrences"][0]["event_id"] for x in json_lines(capsys))
+
+    assert found("belt -conveyor -queued") == ["2", "5", "6"]
+    assert found('belt -"conveyor belt" severity=error') == ["2"]
+    assert found("belt -severity>=info") == ["6"]
+    assert found("belt", 'since:"2022-08-22 08:00"', "until:2022-08-22T10:00Z") == ["3", "4"]
+    assert found("since:2022-08-22T09:30Z -reset") == ["6"]
+    assert found('"since:2022-08-22T09:30Z"') == []
+
+
+def test_an_exclusion_outside_of_quotes_is_a_usage_error_and_never_misread() -> None:
+    for word in ("-heartbeat", "-lodz", "-connection", "-oil", "-Alarm"):
+        with pytest.raises((SystemExit, QueryError)):
+            run("belt", word)
+
+
+def test_filters_in_a_pasted_line_are_words_and_that_is_said(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = "2022-08-22 05:00:00 conveyor host=gw9 -belt"
+    assert run("--data", str(data), line, "-n", "1") == 0
+    out, err = capsys.readouterr()
+    assert "conveyor belt" in out
+    assert "host=gw9, -belt: read as words" in err
+    assert "filters go into --where" in err
+
+
+def test_a_filter_by_a_label_that_no_event_has_is_words_and_that_is_said(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("--data", str(data), "belt severty=error host=gw7", "-n", "1") == 0
+    err = capsys.readouterr().err
+    assert "severty=error: read as words, because no event has such a label and value\n" in err
+
+
 def test_nothing_found_says_how_many_passed_and_shows_the_nearest(
     data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -157,9 +202,42 @@ def test_nothing_found_says_how_many_passed_and_shows_the_nearest(
     out, err = capsys.readouterr()
     assert out == ""
     assert "no event has a label 'hst'; did you mean host?" in err
+    assert '0 of 7 events passed the filters: "stopped", hst=gw8\n' in err
     assert "the nearest hit without them is:" in err
     assert "conveyor belt stopped after jam" in err
     assert "0 of 7 events passed the filters" in err
+
+
+def test_what_is_excluded_is_shown_as_the_nearest_hit(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ("hydraulic -pressure", '"E-1034"', "since:2022-08-22")
+    assert run("--data", str(data), *arguments) == 1
+    err = capsys.readouterr().err
+    assert (
+        '0 of 7 events passed the filters: "E-1034", -pressure, '
+        "since 2022-08-22 00:00:00.000 +00:00\n"
+    ) in err
+    nearest = err.split("the nearest hit without them is:")[1]
+    assert "hydraulic pressure low, E-1034" in nearest
+
+
+def test_the_nearest_hit_is_looked_for_by_words_only(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of `"severity=fatal"` the quotes were gone, and it filtered the nearest hit, too."""
+    assert run("--data", str(data), 'belt "severity=fatal"') == 1
+    assert "conveyor belt" in capsys.readouterr().err
+
+
+def test_verbose_has_a_line_for_each_pair_of_words(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("--data", str(data), "oil pressure host!=gw7", "-v", "-n", "1") == 0
+    out = capsys.readouterr().out
+    assert re.search(r"words: oil      -> oil       =+\.* \S+  adds \.\d\d\n", out)
+    assert re.search(r"       pressure -> pressure  =+\.* \S+  adds \.\d\d\n", out)
+    assert "host" not in out.split("words:")[1].split("event:")[0]
 
 
 def test_words_that_nothing_has_say_so(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -209,7 +287,9 @@ def test_the_question_can_come_from_standard_input(
         (("x", "--since", "2022-08-23", "--until", "2022-08-22"), QueryError),
         (("x", "--where", "host"), QueryError),
         (("x", "--timezone", "Nowhere/City"), QueryError),
-        (("x", "--server", "127.0.0.1:1", "-C", "1"), QueryError),
+        (("x", "since:soon"), QueryError),
+        (("x", "since:2022-08-23", "until:2022-08-22"), QueryError),
+        (("x", "--server", "127.0.0.1:1"), DejalogError),
         (("x", "--tls-ca", "ca.pem"), ConfigError),
         (("x", "--set", "nothing"), ConfigError),
     ],
@@ -248,7 +328,7 @@ class RemoteSearcher:
     def __init__(self) -> None:
         self.requests: list[SearchRequest] = []
 
-    def search(self, request: SearchRequest, *, deadline: float | None) -> SearchResult:
+    def search(self, request: SearchRequest, patience: Patience) -> SearchResult:
         self.requests.append(request)
         stored = event(1, "a", "pump tripped", (("host", "gw7"),))
         found = Hit(
@@ -258,27 +338,58 @@ class RemoteSearcher:
         return SearchResult((found,), 10, 5, 3, 1, 0.01, is_partial=True)
 
 
-@pytest.fixture
-def remote() -> Iterator[tuple[str, RemoteSearcher]]:
-    searcher = RemoteSearcher()
+@contextmanager
+def serving(answers: object) -> Iterator[str]:
+    """The address of a real server over a socket."""
     status = IndexStatus("/data", "1", "f", 1, 1, 1, 0, 1, 1, None, None, 0, 0.0, 0.0)
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
     server = Server(
         ServerSettings(listen="127.0.0.1:0", otlp_listen=""),
-        searcher=searcher,
+        answers=answers,
         push_source=None,
         status=lambda: status,
         on_fault=lambda _: None,
     )
     asyncio.run_coroutine_threadsafe(server.start(), loop).result(30)
-    yield server.address, searcher
+    yield server.address
     asyncio.run_coroutine_threadsafe(server.stop(1.0), loop).result(30)
     asyncio.run_coroutine_threadsafe(loop.shutdown_default_executor(), loop).result(30)
     loop.call_soon_threadsafe(loop.stop)
     thread.join()
     loop.close()
+
+
+@pytest.fixture
+def remote() -> Iterator[tuple[str, RemoteSearcher]]:
+    searcher = RemoteSearcher()
+    with serving(searcher) as address:
+        yield address, searcher
+
+
+def test_a_daemon_sends_the_lines_around_a_hit(
+    data: Path, encoder: Encoder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In the first version they could be had in the data directory itself only."""
+    flags = ("belt stopped after jam", "-n", "1", "-C", "1", "-A", "2", "-o", "json")
+    assert run("--data", str(data), *flags) == 0
+    local = json.loads(json_lines(capsys)[0])
+    with (
+        DataDirectory.open(data, is_writable=False) as directory,
+        closing(Searcher(directory, encoder)) as searcher,
+        serving(IndexAnswers(searcher)) as address,
+    ):
+        assert run("--server", address, *flags) == 0
+        assert json.loads(json_lines(capsys)[0])["context"] == local["context"]
+        assert run("--server", address, "belt -conveyor host=gw7", "-o", "json") == 0
+        texts = [json.loads(line)["occurrences"][0]["text"] for line in json_lines(capsys)]
+        assert texts
+        assert not any("conveyor" in text for text in texts)
+        assert run("--server", address, "belt host=gw9", "-v") == 1
+        err = capsys.readouterr().err
+        assert "0 of 7 events passed the filters: host=gw9" in err
+        assert "conveyor belt" in err
 
 
 def test_a_daemons_partial_answer_is_shown_and_told(
@@ -291,4 +402,4 @@ def test_a_daemons_partial_answer_is_shown_and_told(
     assert "pump tripped" in out
     assert "partial, not everything was searched: 1 of 3 patterns, 5 of 10 events passed" in err
     assert searcher.requests[0].where == ("host=gw7", "kind=log")
-    assert searcher.requests[0].limit == 5
+    assert searcher.requests[0].limit >= 5

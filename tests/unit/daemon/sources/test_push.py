@@ -10,14 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dejalog.client.pushed import Pushed, Receipt
 from dejalog.daemon.sources import push
 from dejalog.daemon.sources.push import PushSource
 from dejalog.daemon.sources.pushed import (
     PushBatch,
     PushClosedError,
-    Pushed,
     PushFullError,
-    Receipt,
 )
 from dejalog.daemon.sources.source import Progress
 from dejalog.indexer.event import DeadLetter, Position, Record

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from dejalog.client.pushed import Pushed
 from dejalog.daemon.sources.pushed import (
     CLIENT_OFFSETS,
     SERVER_OFFSETS,
     Numbering,
     OffsetError,
     PushBatch,
-    Pushed,
     offset_state,
 )
 

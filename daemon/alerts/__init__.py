@@ -1,0 +1,1 @@
+"""Standing queries of the configuration, and the delivery of what matches them."""
