@@ -23,6 +23,7 @@ from typing import Any
 import grpc
 from google.protobuf.message import Message
 
+from dejalog.client.messages.requests import DEFAULT_LIMITS
 from dejalog.daemon.audit import AuditError, AuditLog
 from dejalog.daemon.auth import (
     ANYONE,
@@ -167,8 +168,10 @@ class Guard:
 
     def check_request(self, call: Call, request: object) -> None:
         """Raises ServiceError where the request asks for more than its sender may have."""
-        if call.role is not None:
-            check_hits(call.identity.limits_of(call.role), getattr(request, "limit", 0))
+        if call.role is None:
+            return
+        limit = getattr(request, "limit", 0) or DEFAULT_LIMITS.get(type(request), 0)
+        check_hits(call.identity.limits_of(call.role), limit)
 
     def timeout_s(self, call: Call) -> float | None:
         """Returns how long a call with one response may take, None for any time."""

@@ -149,7 +149,7 @@ class SearchPool:
             raise unavailable("the daemon is stopping", RETRY_MIN_S) from error
         # Both futures are done together, but only the loop's own may change the loop's counts.
         working = asyncio.wrap_future(started)
-        working.add_done_callback(lambda _: self._ended(started))
+        working.add_done_callback(lambda _: self._ended(started, working))
         try:
             async with asyncio.timeout(deadline - time.monotonic()):
                 return await asyncio.shield(working)
@@ -167,9 +167,10 @@ class SearchPool:
             with self._lock:
                 self._pace.add(elapsed_s)
 
-    def _ended(self, started: Future[Any]) -> None:
+    def _ended(self, started: Future[Any], working: asyncio.Future[Any]) -> None:
         # Nobody may be left to fetch it; looking at it keeps asyncio from reporting it as lost.
-        started.exception()
+        if not working.cancelled():
+            working.exception()
         with self._lock:
             self._running.pop(started, None)
         self._release()

@@ -72,10 +72,12 @@ def count_events(
         events = ~arrays.deleted if events is None else events & ~arrays.deleted
     is_partial = False
     for needle in query.exact:
+        check()
         match = match_exact(needle, arrays, lexical, snapshot, events, check=check)
         events = match.events
         is_partial |= match.is_partial
     for needle in query.excluded:
+        check()
         match = match_exact(needle, arrays, lexical, snapshot, events, check=check)
         # What has all of the words, and could not be read any more, most likely holds the string.
         ruled_out = match.events | match.unread

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -94,28 +94,42 @@ def filter_events(
     until_ns: int | None,
 ) -> NDArray[np.bool_] | None:
     """Returns bool[events], true for the events that count, or None if all of them do."""
-    masks: list[NDArray[np.bool_]] = []
-    if since_ns is not None:
-        masks.append(columns.times >= since_ns)
-    if until_ns is not None:
-        masks.append(columns.times < until_ns)
-    masks.extend(_condition_mask(columns, labelsets, condition) for condition in conditions)
-    if not masks:
-        return None
-    every: NDArray[np.bool_] = np.logical_and.reduce(masks)
+    masks = _masks(columns, labelsets, conditions, since_ns, until_ns)
+    every = next(masks, None)
+    # A text may hold a thousand conditions: no more than two masks are there at once.
+    for mask in masks:
+        every &= mask
     return every
 
 
-def _condition_mask(
-    columns: Columns, labelsets: Sequence[Labels], condition: Condition
-) -> NDArray[np.bool_]:
-    if condition.label == "kind":
+def _masks(
+    columns: Columns,
+    labelsets: Sequence[Labels],
+    conditions: Sequence[Condition],
+    since_ns: int | None,
+    until_ns: int | None,
+) -> Iterator[NDArray[np.bool_]]:
+    if since_ns is not None:
+        yield columns.times >= since_ns
+    if until_ns is not None:
+        yield columns.times < until_ns
+    kinds = [condition for condition in conditions if condition.label == "kind"]
+    for condition in dict.fromkeys(kinds):
         is_kind: NDArray[np.bool_] = columns.kinds == Kind[condition.value.upper()]
-        return is_kind if (condition.operator == "=") != condition.is_negated else ~is_kind
+        yield is_kind if (condition.operator == "=") != condition.is_negated else ~is_kind
+    if len(kinds) < len(conditions):
+        others = [condition for condition in conditions if condition.label != "kind"]
+        yield _label_mask(columns, labelsets, others)
+
+
+def _label_mask(
+    columns: Columns, labelsets: Sequence[Labels], conditions: Sequence[Condition]
+) -> NDArray[np.bool_]:
     # Conditions are decided once per distinct label set, however many events carry it.
     holds = np.zeros(len(labelsets), np.bool_)
     for number in _numbers(columns, labelsets):
-        holds[number] = condition.holds(dict(labelsets[number]))
+        labels = dict(labelsets[number])
+        holds[number] = all(condition.holds(labels) for condition in conditions)
     return holds[columns.labelsets]
 
 

@@ -28,6 +28,9 @@ from dejalog.indexer.request import SearchRequest
 
 #: A query is what a person types or one pasted log line, not a document.
 TEXT_CHARACTERS_MAX = 16_384
+#: Filters, quoted strings and exclusions of one text: each is looked for in every shard, some
+#: milliseconds per million events.
+OPERATORS_MAX = 64
 
 _PIECE = re.compile(
     r"""
@@ -130,6 +133,11 @@ def _parse(text: str, where: tuple[str, ...], known_labels: frozenset[str]) -> t
     if is_pasted(words):
         literal = tuple(words[piece.start : piece.end] for piece in pieces)
         return Query(words, (), tuple(given), literal=literal), free
+    if len(pieces) > OPERATORS_MAX:
+        raise QueryError(
+            f"the query has {len(pieces)} filters, quoted strings and exclusions; at most "
+            f"{OPERATORS_MAX} are taken"
+        )
     for piece in pieces:
         is_quoted = piece.condition is None and not piece.is_excluded
         # The quotes go, the words stay: they also say what the query is about.

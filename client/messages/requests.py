@@ -48,6 +48,14 @@ _PATTERNS = PatternsRequest()
 _HISTOGRAM = HistogramRequest()
 _CONTEXT = ContextRequest(0)
 _DIFF = DiffRequest(Window(0, 0), Window(0, 0))
+#: How many a request asks for whose `limit` is 0.
+DEFAULT_LIMITS = {
+    search_pb2.SearchRequest: _SEARCH.limit,
+    search_pb2.SimilarRequest: _SEARCH.limit,
+    search_pb2.PrecedentsRequest: _PRECEDENTS.limit,
+    search_pb2.PatternsRequest: _PATTERNS.limit,
+    search_pb2.DiffRequest: _DIFF.limit,
+}
 
 
 def search_from_message(message: search_pb2.SearchRequest) -> SearchRequest:

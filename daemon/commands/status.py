@@ -7,11 +7,14 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from datetime import tzinfo
 
 from rich.text import Text
 
+from dejalog.daemon.alerts.deliveries import name_of
+from dejalog.daemon.alerts.state import AlertState
 from dejalog.daemon.config import Settings
 from dejalog.daemon.engine import data_path, index_status
 from dejalog.daemon.excerpt import grouped, visible_line
@@ -70,6 +73,7 @@ def _rows(status: IndexStatus, settings: Settings | None, zone: tzinfo | None) -
         ),
         _row("lag", _lag(status)),
         *([_row("kafka", _kafka(status.partitions))] if status.partitions else []),
+        *(_row("alerts", text) for text in _alerts(settings)),
         _row("ingest rate", _ingest_rate(status, is_daemon=settings is None)),
         _row("known patterns", _known_patterns(status)),
         _row("on disk", _on_disk(status, settings)),
@@ -101,6 +105,19 @@ def _kafka(partitions: Sequence[PartitionLag]) -> str:
     if lost:
         text += f"; {_counted(lost, 'record')} deleted by the broker before being read"
     return text
+
+
+def _alerts(settings: Settings | None) -> Iterator[str]:
+    """How alerts fare, in an index of this machine that has had rules for them."""
+    state = AlertState.open_existing(data_path(settings)) if settings is not None else None
+    if state is None:
+        return
+    with closing(state):
+        rules, down = state.rules(), state.down()
+    waiting, lost = sum(rule.waiting for rule in rules), sum(rule.lost for rule in rules)
+    text = f"{grouped(waiting)} waiting, {grouped(lost)} dropped"
+    names = ", ".join(visible_line(name_of(each.target)) for each in down)
+    yield f"{text}; not reached: {names}" if names else text
 
 
 def _ingest_rate(status: IndexStatus, *, is_daemon: bool) -> str:

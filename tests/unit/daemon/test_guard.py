@@ -126,6 +126,10 @@ def test_a_clients_own_limits_hold_beside_the_servers():
     guard.check_request(reading, admin_pb2.StatusRequest())
     with pytest.raises(ServiceError, match="6 is over 5"):
         guard.check_request(reading, search_pb2.SearchRequest(limit=6))
+    # Who names no limit gets the default one, and had 50 patterns with a bound of 5.
+    with pytest.raises(ServiceError, match="50 is over 5"):
+        guard.check_request(reading, search_pb2.PatternsRequest())
+    guard.check_request(reading, search_pb2.PrecedentsRequest())
     assert guard.timeout_s(reading) == 2.5
     assert guard.timeout_s(call(Role.READ)) is None
     assert guard.timeout_s(call(None)) is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 import time
 from collections.abc import Awaitable, Callable
@@ -124,6 +125,28 @@ async def test_a_question_whose_deadline_passes_ends_on_its_thread() -> None:
     await until(lambda: pool.taken == 0)
     assert gate.ended == ["stopped", "stopped"]
     pool.close(1.0)
+
+
+@on_loop
+async def test_a_failure_that_nobody_waits_for_any_more_is_not_reported_as_lost() -> None:
+    """The daemon's log had a "Future exception was never retrieved" for every late question."""
+    lost: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: lost.append(context))
+    pool = SearchPool(1, 0)
+
+    def fails_late(patience: Patience) -> None:
+        while not patience.is_over:
+            time.sleep(0.001)
+        time.sleep(0.05)
+        raise TimeoutError("nothing was searched")
+
+    with pytest.raises(TimeoutError):
+        await pool.run(fails_late, time.monotonic() + 0.05)
+    await until(lambda: pool.taken == 0)
+    gc.collect()
+    await asyncio.sleep(0)
+    assert lost == []
+    assert pool.close(SOON_S)
 
 
 @on_loop

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -62,6 +64,28 @@ def test_a_condition_is_shown_as_it_is_written() -> None:
 
 def test_all_conditions_must_hold() -> None:
     assert chosen(Condition("site", "=", "lodz"), Condition("kind", "=", "log"), since=15) == [1]
+
+
+def test_many_conditions_take_no_more_memory_than_a_few() -> None:
+    """A mask for each of a text's thousand filters, all at once, ate a gateway's memory."""
+    events = 1_000_000
+    columns = Columns(
+        times=np.zeros(events, np.int64),
+        patterns=np.zeros(events, np.uint32),
+        labelsets=np.zeros(events, np.uint32),
+        kinds=np.ones(events, np.uint8),
+    )
+    conditions = [Condition("site", "!=", str(n)) for n in range(60)]
+    conditions += [Condition("kind", "=", "log")] * 60
+    tracemalloc.start()
+    try:
+        mask = filter_events(columns, LABELSETS, conditions, since_ns=0, until_ns=1)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert mask is not None
+    assert mask.all()
+    assert peak_bytes < 8 * events
 
 
 def test_a_few_events_among_many_label_sets_are_judged_by_their_own() -> None:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from dejalog.indexer.errors import QueryError
 from dejalog.indexer.filter import Condition
 from dejalog.indexer.query import (
+    OPERATORS_MAX,
     TEXT_CHARACTERS_MAX,
     Query,
     is_pasted,
@@ -88,6 +89,15 @@ def test_a_filter_that_cannot_be_read_says_how_to_write_it(where: str, message: 
 def test_a_text_that_is_too_long_is_refused() -> None:
     with pytest.raises(QueryError, match="at most"):
         parse("x" * (TEXT_CHARACTERS_MAX + 1))
+
+
+def test_more_operators_than_anybody_means_are_refused() -> None:
+    """Each is looked for in every shard: two thousand in one text kept a search for minutes."""
+    many = " ".join(f"-word{n}x" for n in range(OPERATORS_MAX))
+    assert len(parse(many).excluded) == OPERATORS_MAX
+    with pytest.raises(QueryError, match=f"at most {OPERATORS_MAX}"):
+        parse(f'{many} "one more"')
+    assert parse(f'{many} "one more"\n').excluded == ()
 
 
 def test_a_dash_excludes_a_word_a_string_or_a_filter() -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from dejalog.daemon.alerts.settings import AlertRule
+from dejalog.daemon.alerts.state import STATE_NAME, AlertState, NewAlert
 from dejalog.daemon.commands import status
 from dejalog.daemon.commands.status import size
 from dejalog.daemon.flags import add_common_flags
@@ -164,3 +166,19 @@ def test_how_far_a_broker_is_ahead_is_told_in_one_line(
     partitions: list[PartitionLag], told: str
 ) -> None:
     assert status._kafka(partitions) == told
+
+
+def test_alerts_that_wait_and_targets_that_are_not_reached_are_told(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rule = AlertRule(name="hot", query="overheated", deliver="http://panel/hook")
+    state = AlertState(data / STATE_NAME)
+    state.adopt([rule], 1200)
+    state.commit(1200, {}, [NewAlert("id1", rule.name, rule.target, b"{}", 1)], waiting_max=5)
+    state.set_down(rule.target, "connection refused", 7)
+    state.close()
+    assert status.run(parse("--data", str(data))) == 0
+    (line,) = [x for x in capsys.readouterr().out.splitlines() if x.startswith("  alerts ")]
+    # A URL's path may be all that its secret is.
+    told = " ".join(line.split()[1:])
+    assert told == "1 waiting, 0 dropped; not reached: http://panel/(set)"
