@@ -6,6 +6,7 @@ A token is a password: it is sent over TLS, over loopback or over a Unix socket,
 from __future__ import annotations
 
 import ipaddress
+import ssl
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,14 +36,31 @@ class ClientTls:
     server_name: str = ""
 
     def credentials(self) -> grpc.ChannelCredentials:
-        """Reads the files; raises ConfigError naming one that cannot be read."""
-        return grpc.ssl_channel_credentials(_read("ca", self.ca), self._key(), self._cert())
+        """Reads the files; raises ConfigError naming one that cannot be used."""
+        ca = _read("ca", self.ca)
+        cert = _read("cert", self.cert) if self.cert else None
+        key = _read("key", self.key) if self.key else None
+        self._check()
+        return grpc.ssl_channel_credentials(ca, key, cert)
 
-    def _key(self) -> bytes | None:
-        return _read("key", self.key) if self.key else None
-
-    def _cert(self) -> bytes | None:
-        return _read("cert", self.cert) if self.cert else None
+    def _check(self) -> None:
+        # gRPC would fail at the first call, as if no daemon were there.
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        try:
+            context.load_verify_locations(self.ca)
+        except ssl.SSLError as error:
+            reason = f"{self.ca} holds no certificates in PEM form"
+            raise ConfigError("client", "ca", reason) from error
+        if bool(self.cert) != bool(self.key):
+            raise ConfigError("client", "cert", "a certificate and its key go together")
+        if not self.cert:
+            return
+        try:
+            # An empty passphrase, or OpenSSL would ask for one at the terminal, which gRPC cannot.
+            context.load_cert_chain(self.cert, self.key, password="")
+        except ssl.SSLError as error:
+            reason = f"{self.cert} and {self.key} are not a pair in PEM form without a passphrase"
+            raise ConfigError("client", "cert", reason) from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,6 +62,8 @@ def translated(error: grpc.RpcError, address: str) -> RemoteError:
     elif code is grpc.StatusCode.DEADLINE_EXCEEDED:
         kind = LateError
         message = f"the daemon at {address} did not answer in time"
+    elif code is grpc.StatusCode.UNAVAILABLE and not reason and "handshake" in message.lower():
+        message = f"TLS with {address} fails: {message}; is it on there, and signed by this CA?"
     elif code is grpc.StatusCode.UNAVAILABLE and not reason:
         message = f"no daemon answers at {address}: {message}; start it with 'dejalog run'"
     return kind(message, code=code.name, reason=reason, field=field, retry_after_s=retry_after_s)

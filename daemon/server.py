@@ -282,9 +282,13 @@ def _check_tls(settings: ServerSettings) -> None:
     # gRPC would only fail at the first handshake, in its own log.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
-        context.load_cert_chain(settings.tls_cert, settings.tls_key)
+        # An empty passphrase, or OpenSSL would ask for one at the terminal, which gRPC never has.
+        context.load_cert_chain(settings.tls_cert, settings.tls_key, password="")
     except ssl.SSLError as error:
-        reason = f"{settings.tls_cert} and {settings.tls_key} are not a pair in PEM form: {error}"
+        reason = (
+            f"{settings.tls_cert} and {settings.tls_key} are not a pair in PEM form without a "
+            f"passphrase: {error}"
+        )
         raise ConfigError("server", "tls_cert", reason) from error
     if not settings.tls_client_ca:
         return

@@ -94,11 +94,10 @@ def filter_events(
     until_ns: int | None,
 ) -> NDArray[np.bool_] | None:
     """Returns bool[events], true for the events that count, or None if all of them do."""
-    masks = _masks(columns, labelsets, conditions, since_ns, until_ns)
-    every = next(masks, None)
-    # A text may hold a thousand conditions: no more than two masks are there at once.
-    for mask in masks:
-        every &= mask
+    every: NDArray[np.bool_] | None = None
+    # A text may hold a thousand conditions: few masks are there at once.
+    for mask in _masks(columns, labelsets, conditions, since_ns, until_ns):
+        every = mask if every is None else every & mask
     return every
 
 

@@ -36,8 +36,9 @@ class Occurrence:
 class Scores:
     """How a hit's total came about.
 
-    `semantic` is MaxSim per query token, `pooled` the cosine of the pooled vectors, `lexical`
-    BM25 as a share of the query's best, `exact` how much of the query is rare codes found here.
+    `semantic` is MaxSim per query row, rows weighted (`match.meaning_weights`), `pooled` the cosine
+    of the pooled vectors, `lexical` BM25 as a share of the query's best, or of
+    `candidates.FULL_MATCH` if that is more, `exact` how much of the query is rare codes found here.
     `marks` is the part of `semantic` that sentence marks bring, which stand for no word; with the
     shares of the evidence it adds up to `semantic`. `reranked` is what a reranking model gave, None
     where it did not look.

@@ -28,7 +28,7 @@ from dejalog.indexer.errors import QueryError
 from dejalog.indexer.explain import Explanation, explain_exact, explain_rows
 from dejalog.indexer.filter import filter_events
 from dejalog.indexer.hit import Scores
-from dejalog.indexer.match import meaning_rows
+from dejalog.indexer.match import meaning_rows, meaning_weights
 from dejalog.indexer.query import Query, parse_text
 from dejalog.indexer.request import FollowRequest, Mode
 from dejalog.indexer.score import SearchRules, open_scorer
@@ -151,15 +151,16 @@ class StandingQuery:
         plain, codes = _plain_words(terms), _codes(terms)
         if request.mode is Mode.SEMANTIC:
             plain, codes = (), ()
-        encoded, rows = None, np.zeros(0, np.int64)
+        encoded, rows, weights = None, np.zeros(0, np.int64), np.zeros(0, np.float32)
         has_meaning = bool(terms) and (bool(plain) or not codes)
         if has_meaning and request.mode is not Mode.LEXICAL:
             # What is near a code says nothing, and codes are looked for in the text.
             encoded = self._encoder.encode_query((codes and without_codes(words)) or words)
             rows = meaning_rows(encoded, terms)
+            weights = meaning_weights(encoded, rows)
         if request.score_min is not None and not 0 <= request.score_min <= 1:
             raise QueryError(f"score_min is {request.score_min:g}; it lies between 0 and 1")
-        return _Question(query, terms, plain, codes, encoded, rows)
+        return _Question(query, terms, plain, codes, encoded, rows, weights)
 
     def _totals(self, block: EventBlock, counts: NDArray[np.bool_]) -> NDArray[np.float32]:
         """float32[n]: how well each event that counts meets the words."""
@@ -203,9 +204,8 @@ class StandingQuery:
         question = self._question
         scores = np.zeros((len(numbers), 3), np.float32)
         if question.encoded is not None:
-            vectors = question.encoded.vectors[question.rows]
             with block.shard.reading():
-                scorer = open_scorer(vectors, block.state.vectors, self._rules)
+                scorer = open_scorer(question.vectors, block.state.vectors, self._rules)
                 scores[:, 0] = scorer.score(numbers) / np.float32(scorer.rows)
                 scores[:, 1] = scorer.pooled(question.encoded.pooled, numbers)
         if question.plain:
@@ -230,25 +230,24 @@ class StandingQuery:
         exact = tuple(explain_exact(question.terms, text))
         if question.encoded is None:
             return Explanation(exact, 0.0)
-        best = self._best_rows(block, number, pattern, question.encoded)
+        best = self._best_rows(block, number, pattern)
         spans = [question.encoded.spans[row] for row in question.rows.tolist()]
-        meant = explain_rows(spans, best.spans, best.rows, best.similarities, text)
+        meant = explain_rows(
+            spans, best.spans, best.rows, best.products, text, weights=question.weights
+        )
         return Explanation((*exact, *meant.evidence), meant.marks)
 
-    def _best_rows(
-        self, block: EventBlock, number: int, pattern: str, encoded: EncodedQuery
-    ) -> _BestRows:
+    def _best_rows(self, block: EventBlock, number: int, pattern: str) -> _BestRows:
         explained = self._question.explained
         key = (block.state.header.shard, number)
         if key not in explained:
             if len(explained) >= _EXPLAINED:
                 explained.clear()
-            vectors = encoded.vectors[self._question.rows]
             with block.shard.reading():
-                scorer = open_scorer(vectors, block.state.vectors, self._rules)
-                rows, similarities = scorer.best_rows(number)
+                scorer = open_scorer(self._question.vectors, block.state.vectors, self._rules)
+                rows, products = scorer.best_rows(number)
             spans = self._encoder.pattern_spans(pattern)
-            explained[key] = _BestRows(spans, rows, similarities)
+            explained[key] = _BestRows(spans, rows, products)
         return explained[key]
 
 
@@ -258,7 +257,7 @@ class _BestRows:
 
     spans: Sequence[TokenSpan | None]
     rows: NDArray[np.int64]
-    similarities: NDArray[np.float32]
+    products: NDArray[np.float32]
 
 
 class _Remembered:
@@ -297,8 +296,9 @@ class _Remembered:
 
 @dataclass(frozen=True, slots=True)
 class _Question:
-    """A request, understood with the labels that were known: `rows` of `encoded` count.
+    """A request, understood with the labels that were known.
 
+    The `rows` of `encoded` count, each with its `weights` float32[rows] (`match.meaning_weights`).
     `plain` are its words that are not codes, `codes` the spellings of each code. `remembered` are
     patterns' scores, `explained` their best rows by shard and number.
     """
@@ -309,8 +309,16 @@ class _Question:
     codes: tuple[tuple[str, ...], ...]
     encoded: EncodedQuery | None
     rows: NDArray[np.int64]
+    weights: NDArray[np.float32]
     remembered: _Remembered = field(default_factory=_Remembered)
     explained: dict[tuple[int, int], _BestRows] = field(default_factory=dict)
+
+    @property
+    def vectors(self) -> NDArray[np.float32]:
+        """What patterns are scored by, float32[rows, dim]; there must be an encoded query."""
+        assert self.encoded is not None
+        vectors: NDArray[np.float32] = self.encoded.vectors[self.rows] * self.weights[:, None]
+        return vectors
 
     @property
     def has_words(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -54,3 +55,26 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, key: str) -> None:
             Path(path).write_bytes(b"pem")
     with pytest.raises(ConfigError, match=rf"{key}: cannot read .*{key}\.pem"):
         ClientTls(**files).credentials()
+
+
+def test_files_that_grpc_could_do_nothing_with_are_named_before_any_call(tmp_path: Path) -> None:
+    """They were told as "no daemon answers; start it with 'dejalog run'"."""
+
+    def openssl(*arguments: str) -> None:
+        subprocess.run(["openssl", *arguments], cwd=tmp_path, check=True, capture_output=True)
+
+    new = ("-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-subj", "/CN=x")
+    for name, lock in (("own", ("-nodes",)), ("other", ("-passout", "pass:x"))):
+        openssl("req", *new, *lock, "-keyout", f"{name}.key", "-out", f"{name}.pem")
+    ca, key, locked = (str(tmp_path / name) for name in ("own.pem", "own.key", "other.key"))
+    ClientTls(ca).credentials()
+    ClientTls(ca, ca, key).credentials()
+    for tls, named in (
+        (ClientTls(key), "ca: .*no certificates"),
+        (ClientTls(ca, ca), "cert: .*together"),
+        (ClientTls(ca, "", key), "cert: .*together"),
+        (ClientTls(ca, ca, ca), "cert: .*not a pair"),
+        (ClientTls(ca, str(tmp_path / "other.pem"), locked), "cert: .*passphrase"),
+    ):
+        with pytest.raises(ConfigError, match=named):
+            tls.credentials()

@@ -70,6 +70,9 @@ def test_the_field_that_is_wrong_is_named() -> None:
 def test_a_daemon_that_is_not_there_and_one_that_is_not_ready_are_told_apart() -> None:
     code = grpc.StatusCode.UNAVAILABLE
     assert "dejalog run" in str(translated(Failed(code, "connection refused"), "gw:7040"))
+    no_tls = str(translated(Failed(code, "Tls handshake failed (TSI)"), "gw:7040"))
+    assert "TLS with gw:7040" in no_tls
+    assert "dejalog run" not in no_tls
     starting = error_of(refusal(code, "starting", reason="NOT_READY", retry_after_s=1), code)
     assert str(starting) == "starting"
 

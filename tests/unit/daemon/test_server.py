@@ -313,6 +313,11 @@ def test_broken_tls_files_are_named_before_anything_is_bound(pem, tmp_path):
     assert refused("", key) == "tls_cert"
     assert refused(f"{pem}/missing", key) == "tls_cert"
     assert refused(cert, f"{pem}/client.key") == "tls_cert"
+    # Nobody sits in front of a daemon to type a passphrase: it waited for one, or ended with a
+    # traceback where it had no terminal.
+    locking = ["openssl", "ec", "-aes256", "-passout", "pass:x", "-in", key, "-out", tmp_path / "k"]
+    subprocess.run(locking, check=True, capture_output=True)
+    assert refused(cert, f"{tmp_path}/k") == "tls_cert"
     assert refused(cert, key, str(empty)) == "tls_client_ca"
     assert refused(client_ca=cert) == "tls_client_ca"
     assert server_credentials(ServerSettings()) is None

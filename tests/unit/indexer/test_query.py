@@ -97,7 +97,7 @@ def test_more_operators_than_anybody_means_are_refused() -> None:
     assert len(parse(many).excluded) == OPERATORS_MAX
     with pytest.raises(QueryError, match=f"at most {OPERATORS_MAX}"):
         parse(f'{many} "one more"')
-    assert parse(f'{many} "one more"\n').excluded == ()
+    assert parse(f'{many}\n"one more"').excluded == ()
 
 
 def test_a_dash_excludes_a_word_a_string_or_a_filter() -> None:
