@@ -21,6 +21,8 @@ WHERE_BYTES_MAX: Final = 1024
 #: An incident has a course and notes of its own, which are looked for one incident at a time.
 INCIDENTS_MAX: Final = 100
 COURSE_MAX: Final = 100
+#: Hits that an incident shows, for the bound on all events of an answer.
+INCIDENT_HITS_MAX: Final = 10
 NOTES_MAX: Final = 100
 ASSET_LABELS_MAX: Final = 16
 LABEL_NAME_BYTES_MAX: Final = 1024

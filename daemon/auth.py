@@ -148,8 +148,9 @@ def identify(
 
 
 _REFUSAL = (
-    "this daemon asks for a valid credential: a token in the metadata 'authorization: Bearer"
-    " TOKEN', or a client certificate that it knows"
+    "this daemon asks for a valid credential: a token (--token-file or DEJALOG_TOKEN at the command"
+    " line, otherwise the metadata 'authorization: Bearer TOKEN'), or a client certificate that it"
+    " knows"
 )
 
 

@@ -19,6 +19,7 @@ from dejalog.client.messages.requests import MODES, PATTERN_ORDERS, patterns_fro
 from dejalog.daemon.rpc_errors import invalid
 from dejalog.indexer.errors import QueryError
 from dejalog.indexer.query import parse_condition
+from dejalog.indexer.request import PrecedentsRequest
 from dejalog.proto.v1 import search_pb2
 
 #: Raises ServiceError, given a field's name and its value.
@@ -229,6 +230,19 @@ def _check_hits(message: search_pb2.SearchRequest | search_pb2.SimilarRequest) -
 def _check_precedents(message: search_pb2.PrecedentsRequest) -> None:
     if message.WhichOneof("question") is None:
         raise invalid("question", "give either a query or an event_id")
+    defaults = PrecedentsRequest()
+    limit = message.limit or defaults.limit
+    each = {
+        name: getattr(message, name) if message.HasField(name) else getattr(defaults, name)
+        for name in ("course", "notes", "occurrences")
+    }
+    events = each["course"] + each["notes"] + limits.INCIDENT_HITS_MAX * each["occurrences"]
+    if limit * events > limits.EVENTS_MAX:
+        raise invalid(
+            "limit",
+            f"{limit} incidents of up to {events} events are more than {limits.EVENTS_MAX}; ask"
+            " for fewer incidents, or for less of each",
+        )
     _check_range(message)
 
 

@@ -227,13 +227,18 @@ def _from_file(path: Path | None, environment: Mapping[str, str]) -> Iterator[Gi
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(str(path), "file", f"cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except RecursionError as error:
+        raise ConfigError(str(path), "file", "is nested too deeply") from error
+    except ValueError as error:  # Not TOML, not UTF-8, or a number of thousands of digits.
         raise ConfigError(str(path), "file", f"is not TOML: {error}") from error
     for section, table in document.items():
         if not isinstance(table, dict):
             raise ConfigError(str(path), section, "stands outside of a [section]")
         for key, value in table.items():
-            expanded = _expand(value, environment, str(path), f"{section}.{key}")
+            try:
+                expanded = _expand(value, environment, str(path), f"{section}.{key}")
+            except RecursionError as error:
+                raise ConfigError(str(path), f"{section}.{key}", "is nested too deeply") from error
             yield Given(section, key, expanded, str(path), is_text=isinstance(expanded, str))
 
 
@@ -292,9 +297,9 @@ def _convert(item: Given, kind: Any) -> object:
         _check_tables(item, [each for each in value if isinstance(each, dict)], table)
     try:
         converted: object = msgspec.convert(value, kind, strict=not item.is_text)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, UnicodeEncodeError, RecursionError) as error:
         key = f"{item.section}.{item.key}"
-        given = shown(item.key, item.value)
+        given = shown(item.key, value)
         raise ConfigError(item.origin, key, f"{error}; given: {given!r}") from error
     if isinstance(converted, int | float) and not isinstance(converted, bool):
         _check_number(item, converted)

@@ -19,8 +19,9 @@ from dejalog.indexer.hit import Evidence
 SIMILARITY_MIN = 0.4
 #: How much of its line is shown on either side of a matched word.
 _AROUND_CHARACTERS = 60
-#: A gap no wider than this is shown, since saying that it is hidden takes as much room.
-_GAP_CHARACTERS = 30
+#: A gap no wider than this is shown: saying that it is hidden takes half as much room, and the end
+#: of an error often names who failed.
+_GAP_CHARACTERS = 60
 #: How far a cut moves to fall between words.
 _SNAP_CHARACTERS = 16
 

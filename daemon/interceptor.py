@@ -113,6 +113,15 @@ class CallInterceptor(Interceptor):
     async def _answered(
         self, work: Any, behaviour: Behaviour, method: str, request: Any, context: Any
     ) -> Any:
+        try:
+            return await self._tried(work, behaviour, method, request, context)
+        except grpc.aio.InternalError as error:
+            # So gRPC says that the call ended while its answer, or refusal, was on the way.
+            raise asyncio.CancelledError("the client has left") from error
+
+    async def _tried(
+        self, work: Any, behaviour: Behaviour, method: str, request: Any, context: Any
+    ) -> Any:
         call: Call | None = None
         try:
             call = await self._guard.identify(method, context)
@@ -123,7 +132,7 @@ class CallInterceptor(Interceptor):
                     return await self._noted(work(call, behaviour, request, context), call)
         except ServiceError as error:
             await abort(context, error)
-        except (asyncio.CancelledError, grpc.aio.AbortError):
+        except (asyncio.CancelledError, grpc.aio.AbortError, grpc.aio.InternalError):
             raise
         except Exception as error:
             is_reading = call is not None and call.role is Role.READ
@@ -140,7 +149,7 @@ class CallInterceptor(Interceptor):
         except ServiceError as error:
             call.code = error.code.name
             raise
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, grpc.aio.InternalError):
             call.code = "CANCELLED"
             raise
         call.code, call.changed = "OK", counted(response)

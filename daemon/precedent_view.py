@@ -88,7 +88,8 @@ class PrecedentPrinter:
         line.append(f"  {format_age(precedent.start_ns, self._view.now_ns)}", "dim")
         if precedent.asset_label:
             line.append(f"  {visible_line(precedent.asset_label)}=", "dim")
-            return line.append(visible_line(precedent.asset), "bold cyan")
+            asset = visible_line(precedent.asset)
+            return line.append(f'"{asset}"' if " " in asset else asset, "bold cyan")
         return line.append(f"  {visible_line(precedent.source)}", "dim")
 
     def _hit(self, hit: Hit) -> None:
@@ -182,7 +183,7 @@ def _later(after_s: float) -> str:
     """How long after an incident began, in the unit that people would say it in."""
     if after_s < 60:
         return "at once"
-    if after_s < 2 * 3_600:
+    if after_s < 90 * 60:
         return f"{after_s / 60:.0f} min later"
     if after_s < 2 * 86_400:
         return f"{after_s / 3_600:.0f} h later"

@@ -50,7 +50,12 @@ def event_id(text: str) -> int:
 
 def add_question_flags(parser: argparse.ArgumentParser) -> None:
     """Adds --mode and --timeout."""
-    parser.add_argument("--mode", choices=[m.value for m in Mode], default=Mode.HYBRID.value)
+    parser.add_argument(
+        "--mode",
+        choices=[m.value for m in Mode],
+        default=Mode.HYBRID.value,
+        help="what counts: meaning (semantic), words (lexical), or both (default: hybrid)",
+    )
     parser.add_argument(
         "--timeout",
         type=Seconds(86_400),

@@ -7,6 +7,7 @@ which tells whether there is another page; the others count what they found.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeVar
@@ -16,7 +17,9 @@ from dejalog.daemon import responses
 from dejalog.daemon.answers import Answers
 from dejalog.daemon.checks import check
 from dejalog.daemon.paging import page_of
+from dejalog.daemon.rpc_errors import invalid
 from dejalog.indexer.patience import Patience
+from dejalog.indexer.request import DiffRequest
 from dejalog.proto.v1 import search_pb2
 
 Response = TypeVar("Response")
@@ -89,7 +92,7 @@ def patterns(message: search_pb2.PatternsRequest) -> Work[search_pb2.PatternsRes
 def diff(message: search_pb2.DiffRequest) -> Work[search_pb2.DiffResponse]:
     """What changed between two windows."""
     check(message)
-    request = requests.diff_from_message(message)
+    request = _until_now(requests.diff_from_message(message))
     page = page_of(message, request.limit)
     wanted = replace(request, skip=page.skip, limit=page.limit)
 
@@ -99,6 +102,17 @@ def diff(message: search_pb2.DiffRequest) -> Work[search_pb2.DiffResponse]:
         return responses.diff_response(result, token)
 
     return work
+
+
+def _until_now(request: DiffRequest) -> DiffRequest:
+    """Cuts windows at the present: of what is to come nothing is known, and it is not less."""
+    now_ns = time.time_ns()
+    windows = {"before": request.before, "after": request.after}
+    for name, window in windows.items():
+        if window.since_ns >= now_ns:
+            raise invalid(f"{name}.since_unix_nano", "must be in the past")
+        windows[name] = replace(window, until_ns=min(window.until_ns, now_ns))
+    return replace(request, before=windows["before"], after=windows["after"])
 
 
 def histogram(message: search_pb2.HistogramRequest) -> Work[search_pb2.HistogramResponse]:

@@ -8,6 +8,7 @@ positions are stored, so a restart goes on where this process ended.
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 import threading
@@ -84,8 +85,9 @@ def check_sources(settings: Settings, parts: Parts) -> None:
         raise ConfigError("kafka", "bootstrap_servers", "must be set to read from Kafka")
     if kafka.bootstrap_servers and parts.has("kafka") and not kafka.topics:
         raise ConfigError("kafka", "topics", "must name a topic, or give a pattern, to be read")
-    here = data_path(settings).resolve()
-    if any(Path(peer).expanduser().resolve() == here for peer in kafka.peers):
+    # Unlike Path.resolve, this bears links in a circle, which are complained of when it is opened.
+    here = os.path.realpath(data_path(settings))
+    if any(os.path.realpath(Path(peer).expanduser()) == here for peer in kafka.peers):
         raise ConfigError(
             "kafka", "peers", f"{here} is this worker's own directory; name the others"
         )

@@ -124,8 +124,9 @@ class HitPrinter:
 
     def _headline(self, rank: int, hit: Hit, best: float) -> Text:
         line = Text().append(f"{rank:>2}", "bold")
-        line.append(f"  {hit.scores.total:.2f} ", "cyan")
-        line.append(_bar(hit.scores.total, best), "cyan")
+        if best > 0:  # Filters alone rank nothing.
+            line.append(f"  {hit.scores.total:.2f} ", "cyan")
+            line.append(_bar(hit.scores.total, best), "cyan")
         line.append(f"  x{grouped(hit.count)}", "bold magenta")
         span = format_span(hit.first_seen_ns, hit.last_seen_ns, self._view.zone)
         return line.append(f"  {span}" if hit.count > 1 else "")

@@ -155,7 +155,8 @@ def _begin(source: Path, target: Path) -> Backup:
     """Returns the backup of before, or begins the first one."""
     if target.exists() and not target.is_dir():
         raise DataDirectoryError(f"{target} is not a directory; name another place")
-    place = target.resolve()
+    # Unlike Path.resolve, this bears links in a circle.
+    place = Path(os.path.realpath(target))
     if place == source or source in place.parents or place in source.parents:
         raise DataDirectoryError(
             f"{target} and the data directory {source} lie in each other; name another place"

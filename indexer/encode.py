@@ -160,6 +160,17 @@ class Encoder:
             whole = _normalised(whole + np.float32(PLAIN_WEIGHT) * of_words)
         return EncodedQuery(vectors, whole, tuple(sequence.spans[row] for row in sequence.kept))
 
+    def is_word(self, word: str) -> bool:
+        """Returns whether the model has a lower-case word whole, as one piece of its vocabulary.
+
+        That is so of many words, and of no misspelling.
+        """
+        for text in (word, f" {word}"):  # Some vocabularies hold the blank in front of a word.
+            tokens = self._tokenizer.encode(text, add_special_tokens=False).tokens
+            if len(tokens) == 1 and tokens[0].lstrip("\u2581\u0120") == word:
+                return True
+        return False
+
     def pattern_spans(self, pattern: str) -> tuple[TokenSpan | None, ...]:
         """Returns, for each row of the pattern's vectors, the characters that it stands for."""
         sequence = self._sequence(pattern, self._pattern_recipe)

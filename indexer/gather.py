@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from dejalog.indexer.candidates import ShardMatch
 from dejalog.indexer.encode import Encoder
 from dejalog.indexer.errors import CorruptShardError
+from dejalog.indexer.event import Event
 from dejalog.indexer.explain import Explanation, explain_exact, explain_rows
 from dejalog.indexer.hit import Hit, Occurrence, Scores
 from dejalog.indexer.match import Question, meaning_rows, meaning_weights
@@ -20,6 +21,10 @@ from dejalog.indexer.store.events import EventReader
 from dejalog.indexer.store.layout import digest
 
 Read = TypeVar("Read")
+
+#: Characters of all events of an answer: sixteen times what fits into one response, so that what is
+#: cut there is chosen from enough, and a thousand events of a mebibyte are not all read.
+CHARACTERS_MAX = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +41,10 @@ class RankedPattern:
 
 
 class Gatherer:
-    """Makes one search's hits; keeps the text blocks that it opens.
+    """Makes one search's hits.
 
-    A shard that turns out to be damaged is set aside, and the hits are made of the others.
+    A shard that turns out to be damaged is set aside, and the hits are made of the others. `is_cut`
+    says that the events are more text than an answer may hold: the last hits have fewer of them.
     """
 
     def __init__(
@@ -51,6 +57,8 @@ class Gatherer:
         self._question = question
         self._encoder = encoder
         self._held = held
+        self._characters_left = CHARACTERS_MAX
+        self.is_cut = False
         self._parts = [
             _Part(shard, match)
             for shard, match in matches
@@ -66,7 +74,9 @@ class Gatherer:
 
         def first() -> str | None:
             found = self._find(pattern)
-            return _occurrences(found, 1)[0].event.text if found else None
+            for part, row in _best_events(found, 1):
+                return part.occurrence(row).event.text
+            return None
 
         return self._of_sound_shards(first)
 
@@ -85,7 +95,7 @@ class Gatherer:
         found = self._find(pattern)
         if not found:
             return None
-        occurrences = _occurrences(found, self._question.request.occurrences)
+        occurrences = self._occurrences(found)
         times = [f.part.match.arrays.columns.times[f.rows] for f in found]
         explanation = self._explanation(pattern, found, occurrences)
         return Hit(
@@ -98,6 +108,17 @@ class Gatherer:
             occurrences=occurrences,
             evidence=explanation.evidence,
         )
+
+    def _occurrences(self, found: Sequence[_Found]) -> tuple[Occurrence, ...]:
+        """As many events as were asked for, while there is room for their texts."""
+        occurrences: list[Occurrence] = []
+        for part, row in _best_events(found, self._question.request.occurrences):
+            if self._characters_left <= 0:
+                self.is_cut = True
+                break
+            occurrences.append(part.occurrence(row))
+            self._characters_left -= _characters(occurrences[-1].event)
+        return tuple(occurrences)
 
     def _find(self, pattern: RankedPattern) -> list[_Found]:
         return [f for part in self._parts if (f := part.find(pattern.text)) is not None]
@@ -161,8 +182,12 @@ class _Found:
     rows: NDArray[np.int64]
 
 
-def _occurrences(found: Sequence[_Found], limit: int) -> tuple[Occurrence, ...]:
-    """The events whose own values fit the question best, then the newest."""
+def _characters(event: Event) -> int:
+    return len(event.text) + sum(len(value) for _, value in event.attributes)
+
+
+def _best_events(found: Sequence[_Found], limit: int) -> Iterator[tuple[_Part, int]]:
+    """The events whose own values fit the question best, then the newest: shard and row."""
     candidates: list[tuple[float, int, int, int]] = []
     for index, each in enumerate(found):
         match = each.part.match
@@ -173,4 +198,4 @@ def _occurrences(found: Sequence[_Found], limit: int) -> tuple[Occurrence, ...]:
         chosen = np.lexsort((each.rows, times, fits))[::-1][:limit]
         candidates.extend((float(fits[i]), int(times[i]), int(each.rows[i]), index) for i in chosen)
     candidates.sort(reverse=True)
-    return tuple(found[index].part.occurrence(row) for _, _, row, index in candidates[:limit])
+    yield from ((found[index].part, row) for _, _, row, index in candidates[:limit])

@@ -72,6 +72,14 @@ class Hit:
 
 
 @dataclass(frozen=True, slots=True)
+class Misspelling:
+    """A word of the question that no event has, and the word of the index that it was read as."""
+
+    typed: str
+    read: str
+
+
+@dataclass(frozen=True, slots=True)
 class SearchResult:
     """Hits, best first, and what was looked at to find them.
 
@@ -80,7 +88,9 @@ class SearchResult:
     chosen (in compacted shards most by an approximation). Deleted events count nowhere.
     `shards_searched` includes shards that have no event in the time range. `damaged_shards` names
     what could not be read, each a folder and the reason. `is_partial` says that hits may be missing
-    for it, or because the deadline passed before every shard was asked.
+    for it, or because the deadline passed before every shard was asked, or that the last hits lack
+    occurrences, because all together are more than 64 Mi characters. `misspellings` are the
+    words that were read as others.
     """
 
     hits: tuple[Hit, ...]
@@ -91,3 +101,4 @@ class SearchResult:
     elapsed_s: float
     is_partial: bool
     damaged_shards: tuple[str, ...] = ()
+    misspellings: tuple[Misspelling, ...] = ()

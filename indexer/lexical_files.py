@@ -48,13 +48,14 @@ def read_stamp(path: Path) -> str:
     Raises CorruptShardError if the index was made by other rules.
     """
     try:
-        text = (path / STAMP_NAME).read_text()
+        # Bytes that are no text are no stamp of ours either.
+        text = (path / STAMP_NAME).read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
         return ""
     try:
         stamp = json.loads(text)
         fits = (stamp["layout"], stamp["terms"]) == (_LAYOUT, _terms_fingerprint())
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise CorruptShardError(path, f"{STAMP_NAME} cannot be read") from error
     if not fits:
         raise CorruptShardError(path, "its terms were made by other rules; it must be made anew")
@@ -70,7 +71,7 @@ def segment_files(path: Path) -> list[str]:
     try:
         meta = json.loads((path / "meta.json").read_bytes())
         segments = {segment["segment_id"].replace("-", "") for segment in meta["segments"]}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise CorruptShardError(path, f"meta.json cannot be read ({error})") from error
     names = [name for name in os.listdir(path) if name.partition(".")[0] in segments]
     kinds = {name.partition(".")[2] for name in names}

@@ -29,6 +29,7 @@ from dejalog.indexer.terms import CUT_TERM, FORM_WEIGHT, QueryTerm
 
 #: Ids fetched at a time: tantivy's results are Python objects of about 150 bytes each.
 _PAGE_IDS = 65_536
+_FIELDS = ("words", "forms")
 
 #: What another way to write a word counts beside the word. At 0.3 nDCG@10 of words alone is .53 on
 #: notes asked for in full words, at 0.5 .58, at 0.8 .65 and at 1 .69; somewhat less than 1 keeps
@@ -80,6 +81,16 @@ class DocumentsView:
         order = np.lexsort((found, -scores))
         return LexicalHits(found[order], scores[order])
 
+    def knows(self, word: str) -> bool:
+        """Return whether a document has the word, in any form."""
+        with damage_as_error(self.path):
+            return bool(self._frequency(word) or self._frequency(stem(word)))
+
+    def words_like(self, word: str) -> list[tuple[str, int]]:
+        """Return the most frequent words and forms with the same first letter, and how frequent."""
+        with damage_as_error(self.path):
+            return [each for field in _FIELDS for each in self._starting_as(word, field)]
+
     def with_all(self, terms: Sequence[str]) -> NDArray[np.int64]:
         """Return the ids int64[n], growing, of the documents with every term; of all for none."""
         must = [(tantivy.Occur.Must, self._either(term)) for term in terms]
@@ -109,9 +120,8 @@ class DocumentsView:
         return [tantivy.Query.disjunction_max_query([together, *others])]
 
     def _other(self, term: QueryTerm, row: Sequence[str], weight: float) -> tantivy.Query:
-        fields = ("words", "forms")
         words = [
-            tantivy.Query.disjunction_max_query([self._term(field, word) for field in fields])
+            tantivy.Query.disjunction_max_query([self._term(field, word) for field in _FIELDS])
             for word in row
         ]
         query = tantivy.Query.boolean_query([(tantivy.Occur.Must, word) for word in words])
@@ -123,12 +133,14 @@ class DocumentsView:
         if len(unknown) > GUESSED_WORDS_MAX:
             return {}
         return {
-            term.text: nearest(
-                term.text,
-                self.searcher.terms_with_prefix("words", term.text[0], limit=GUESSED_AMONG),
-            )
-            for term in unknown
+            term.text: nearest(term.text, self._starting_as(term.text, "words")) for term in unknown
         }
+
+    def _starting_as(self, word: str, field: str) -> list[tuple[str, int]]:
+        found: list[tuple[str, int]] = self.searcher.terms_with_prefix(
+            field, word[0], limit=GUESSED_AMONG
+        )
+        return found
 
     def _is_unknown(self, term: QueryTerm) -> bool:
         if term.weight < 1 or term.is_code or not is_guessable(term.text):
@@ -196,6 +208,19 @@ class LexicalView:
     def rank_events(self, terms: Sequence[QueryTerm], *, limit: int) -> LexicalHits:
         """Return the best `limit` events whose values have any of the terms."""
         return _rank(self.events, terms, limit, is_guessing=False)
+
+    def knows(self, word: str) -> bool:
+        """Return whether any pattern, or any event's values, have the word, in any form."""
+        indexes = (self.patterns, self.events)
+        return any(documents is not None and documents.knows(word) for documents in indexes)
+
+    def words_like(self, word: str) -> list[tuple[str, int]]:
+        """Return the patterns' words of which `word` may be a misspelling, with their frequency.
+
+        They have the same first letter; first at most `GUESSED_AMONG` words as they stand, then as
+        many parts and stems, so that some are named twice.
+        """
+        return [] if self.patterns is None else self.patterns.words_like(word)
 
     def patterns_with(self, term: str) -> NDArray[np.int64]:
         """Return the ids int64[n], growing, of all patterns that have the term in any form."""

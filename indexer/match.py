@@ -18,6 +18,7 @@ from dejalog.indexer.encode import EncodedQuery
 from dejalog.indexer.filter import Counted, TimeRange
 from dejalog.indexer.fuse import Weights
 from dejalog.indexer.lexical import LexicalView
+from dejalog.indexer.misspelt import AS_TYPED, Reading
 from dejalog.indexer.query import Query
 from dejalog.indexer.request import Mode, SearchRequest
 from dejalog.indexer.score import Nominated, Scorer, SearchRules, open_scorer
@@ -29,12 +30,16 @@ from dejalog.indexer.words import NO_WORDS, WordMatch, match_words
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A request, understood: parsed, encoded (None without words) and cut into terms."""
+    """A request, understood: parsed, encoded (None without words) and cut into terms.
+
+    `reading` is how its words were read; vectors and terms point at the words as typed.
+    """
 
     request: SearchRequest
     query: Query
     encoded: EncodedQuery | None
     terms: tuple[QueryTerm, ...]
+    reading: Reading = AS_TYPED
 
     @property
     def has_meaning(self) -> bool:

@@ -34,6 +34,19 @@ def has_time(text: str) -> bool:
     return any(kind in TIME_TYPES for kind in spans[0::3])
 
 
+def without_times(text: str) -> str:
+    """Returns the text with blanks in place of its times, unless they are all of it.
+
+    Patterns have no word for a time, and its dozen tokens would decide what a pasted line means.
+    """
+    blanked = text
+    _, spans = mask_pattern(text)
+    for kind, start, end in zip(spans[0::3], spans[1::3], spans[2::3], strict=True):
+        if kind in TIME_TYPES:
+            blanked = blanked[:start] + " " * (end - start) + blanked[end:]
+    return blanked if blanked.strip() else text
+
+
 def within(evidence: tuple[Evidence, ...], text: str) -> tuple[Evidence, ...]:
     """Returns the evidence that points into the text, and not at what was put behind it."""
     return tuple(each for each in evidence if each.query_end <= len(text))

@@ -35,7 +35,7 @@ from dejalog.indexer.incidents import (
 )
 from dejalog.indexer.mask import PLACEHOLDER
 from dejalog.indexer.opened import Held
-from dejalog.indexer.pasted import as_pasted, has_time, split_lines
+from dejalog.indexer.pasted import as_pasted, has_time, split_lines, without_times
 from dejalog.indexer.patience import ENDLESS, Patience
 from dejalog.indexer.query import Query, parse_text
 from dejalog.indexer.request import Mode, PrecedentsRequest, SearchRequest
@@ -56,6 +56,8 @@ LINES_MAX = 16
 OWN_AMONG = 3
 #: Lines that notes are compared with; encoding one takes 5 ms.
 NOTE_LINES_MAX = 4
+#: Ten years, leap ones: gaps and horizons beyond are slips of the pen.
+LENGTH_S_MAX = 10 * 366 * 86_400.0
 _SECOND_NS = 1_000_000_000
 
 
@@ -119,7 +121,7 @@ def _check(request: PrecedentsRequest) -> None:
     if (request.event_id is None) == (not request.text.strip()):
         raise QueryError("ask with a text or with the number of an event, and not with both")
     for name, value in (("gap", request.gap_s), ("horizon", request.horizon_s)):
-        if not 0 <= value <= 10 * 365 * 86_400:
+        if not 0 <= value <= LENGTH_S_MAX:
             raise QueryError(f"the {name} of {value:g} s is not within 0 s and ten years")
 
 
@@ -316,7 +318,8 @@ def _encoded(task: _Task) -> list[EncodedQuery]:
     if task.request.mode is Mode.LEXICAL or task.request.notes == 0:
         return []
     words = [query.words for query in task.queries if query.words.strip()]
-    return [task.searcher.encoder.encode_query(text) for text in words[:NOTE_LINES_MAX]]
+    encode = task.searcher.encoder.encode_query
+    return [encode(without_times(text)) for text in words[:NOTE_LINES_MAX]]
 
 
 def _coverage(answers: Sequence[SearchResult], held: Held, *, is_partial: bool) -> Coverage:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from dejalog.indexer.mask import PLACEHOLDERS
@@ -67,6 +68,14 @@ class Rendered:
 
 def render(text: str, *, reads_shorthand: bool = False) -> Rendered:
     """Returns the text as the encoder is to read it, with its way back to `text`."""
+    return replaced(text, _changes(text, reads_shorthand=reads_shorthand))
+
+
+def replaced(text: str, changes: Iterable[tuple[int, int, str]]) -> Rendered:
+    """Returns the text with changes, in text order: start, end, and what stands there instead.
+
+    A change that begins within the one before it is left out.
+    """
     parts: list[str] = []
     starts: list[int] = []
     origins: list[int] = []
@@ -81,7 +90,7 @@ def render(text: str, *, reads_shorthand: bool = False) -> Rendered:
         widths.append(width)
         size += len(piece)
 
-    for start, end, words in _changes(text, reads_shorthand=reads_shorthand):
+    for start, end, words in changes:
         if start < copied:
             continue
         if start > copied:

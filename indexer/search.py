@@ -1,6 +1,7 @@
 """A question -> hits, over all shards.
 
-1. The request is parsed, its words are masked like a log line, encoded and cut into terms.
+1. The request is parsed, its words are read (`misspelt.py`), encoded without the times in them, and
+   cut into terms.
 2. Every shard is asked on its own (`match.py`): filters, then nominations by meaning and by words.
 3. Nominations are cut over all shards, and what is left is scored in full (`candidates.py`).
 4. The channels are put on one scale over all shards and fused; the best patterns are kept.
@@ -31,7 +32,9 @@ from dejalog.indexer.gather import Gatherer, RankedPattern
 from dejalog.indexer.hit import Hit, Scores, SearchResult
 from dejalog.indexer.lexical import LexicalView
 from dejalog.indexer.match import Nominations, Question, best_first, nominate, time_range
+from dejalog.indexer.misspelt import read_words
 from dejalog.indexer.opened import Held, HeldShard, OpenShards
+from dejalog.indexer.pasted import without_times
 from dejalog.indexer.patience import ENDLESS, Patience
 from dejalog.indexer.query import parse_query
 from dejalog.indexer.request import Mode, SearchRequest
@@ -39,7 +42,6 @@ from dejalog.indexer.score import SearchRules
 from dejalog.indexer.store.directory import DataDirectory
 from dejalog.indexer.store.folders import SHARDS_NAME
 from dejalog.indexer.store.view import ShardArrays
-from dejalog.indexer.terms import query_terms
 
 #: Hits that are gathered although the time is up, about 2 ms each: a late answer is not empty.
 LATE_HITS: Final = 10
@@ -108,9 +110,11 @@ class Searcher:
                 shards_searched=len(answer.asked),
                 elapsed_s=time.monotonic() - started,
                 is_partial=answer.is_late
+                or answer.is_cut
                 or bool(held.damaged)
                 or any(m.is_partial for _, m in answer.matches),
                 damaged_shards=held.reasons(self._folder),
+                misspellings=question.reading.misspellings,
             )
 
     def match(self, request: SearchRequest) -> list[ShardMatch]:
@@ -133,12 +137,12 @@ class Searcher:
         query = parse_query(request, label_names([shard.state for shard in held.shards]))
         has_words = bool(query.words.strip())
         is_encoded = has_words and request.mode is not Mode.LEXICAL
-        return Question(
-            request=request,
-            query=query,
-            encoded=self._encoder.encode_query(query.words) if is_encoded else None,
-            terms=tuple(query_terms(query.words)) if has_words else (),
-        )
+        reading = read_words(query, held, self._encoder.is_word, patience)
+        encoded = None
+        if is_encoded:
+            encoded = reading.as_typed(self._encoder.encode_query(without_times(reading.words)))
+        terms = reading.terms() if has_words else ()
+        return Question(request, query, encoded, terms, reading)
 
     def _ask(self, question: Question, held: Held, patience: Patience) -> _Answer:
         answer = _Answer()
@@ -207,6 +211,7 @@ class Searcher:
             hit = gatherer.hit(pattern)
             if hit is not None:
                 hits.append(hit)
+        answer.is_cut = gatherer.is_cut
         return tuple(hits)
 
     def _is_reranked(self, question: Question) -> bool:
@@ -229,7 +234,7 @@ class Searcher:
     ) -> list[RankedPattern]:
         """The patterns, the best ones as the model orders them by their first occurrence's text."""
         assert self._reranker is not None
-        query = " ".join(question.query.words.split())
+        query = " ".join(question.reading.words.split())
         best: list[RankedPattern] = []
         top = ranked[: self._reranker.top_n]
         for start in range(0, len(top), RERANKED_STEP):
@@ -299,12 +304,13 @@ class Searcher:
 class _Answer:
     """The shards that were asked, and what they say; one whose times miss the range says nothing.
 
-    `is_late` says that there was no time for the others.
+    `is_late` says that there was no time for the others, `is_cut` that events were left out.
     """
 
     asked: list[HeldShard] = field(default_factory=list)
     matches: list[tuple[HeldShard, ShardMatch]] = field(default_factory=list)
     is_late: bool = False
+    is_cut: bool = False
 
     def events_total(self) -> int:
         """How many events the shards have that were asked."""

@@ -6,12 +6,16 @@
    words are shortened that no table holds.
 
 The first letter has to be right: it nearly always is, and so an index need not list all its words.
+
+Such a guess only adds to what else is found. `meant` is stricter, for it decides what a question is
+about: of 5,000 English words that an index of notes does not have, it takes 5 to 25 for others, and
+of 2,900 words with one edit half for the right word and 10 to 20 for a wrong one.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 #: A shorter word is a letter or two away from many others.
 LETTERS_MIN = 4
@@ -21,6 +25,15 @@ TWO_EDITS_LETTERS = 8
 NEAREST_MAX = 5
 #: Fewer consonants are shared by too many words (`pump`, `pomp`).
 _SKELETON_MIN = 3
+#: As many consonants are clear (`hydrlc`); three are not (`strt`: start, street).
+_CLEAR_SKELETON = 4
+#: Two letters that changed places make another word that seldom that five letters are enough.
+SWAPPED_LETTERS_MIN = 5
+#: Shorter words with another edit are too often words of their own (`lint`, `line`).
+MEANT_LETTERS_MIN = 6
+#: At the end of a shorter word another letter makes another form (`fitter`, `fitted`).
+_ENDING = 2
+_ENDING_LETTERS = 8
 
 _PLAIN = re.compile(r"[a-z]+")
 _VOWELS = re.compile(r"(?<!^)[aeiou]")
@@ -52,6 +65,52 @@ def nearest(word: str, known: Iterable[tuple[str, int]]) -> tuple[str, ...]:
                 found.append((edits, -frequency, other))
     fewest = min((edits for edits, _, _ in found), default=0)
     return tuple(other for edits, _, other in sorted(found) if edits == fewest)[:NEAREST_MAX]
+
+
+def meant(
+    word: str, known: Iterable[tuple[str, int]], is_word: Callable[[str], bool]
+) -> str | None:
+    """Returns the word that `word` clearly is a misspelling of, None if there is none.
+
+    It is one edit away, or `word` is what is left of it without some vowels; `is_word` tells which
+    of the known words, each with its frequency, are no misspellings themselves. Letters that only
+    changed places come first, then one edit, then vowels left out; of equals the most frequent.
+    """
+    if len(word) < SWAPPED_LETTERS_MIN:
+        return None
+    found = []
+    for other, frequency in known:
+        if other[:1] == word[:1] and (rank := _rank(word, other)) and is_word(other):
+            found.append((rank, -frequency, other))
+    return min(found)[2] if found else None
+
+
+def _rank(typed: str, other: str) -> int:
+    """How clearly one word is a misspelling of the other, 1 the most clearly, 0 if it is not."""
+    longer = len(other) - len(typed)
+    if len(other) < LETTERS_MIN or longer < -1 or not _PLAIN.fullmatch(other):
+        return 0
+    if longer <= 1 and len(set(typed) ^ set(other)) <= 2 and distance(typed, other, 1) == 1:
+        if sorted(typed) == sorted(other):
+            return 1
+        at_end = typed.startswith(other[:-_ENDING])
+        is_form = at_end and longer < 1 and len(typed) < _ENDING_LETTERS
+        return 0 if is_form or len(typed) < MEANT_LETTERS_MIN else 2
+    if longer < 1 or set(typed) - set(other):
+        return 0
+    return 3 * (len(_skeleton(typed)) >= _CLEAR_SKELETON and _is_without_vowels(typed, other))
+
+
+def _is_without_vowels(typed: str, other: str) -> bool:
+    """Whether some vowels are all that one word lacks of the other."""
+    letters = iter(typed)
+    wanted = next(letters, "")
+    for letter in other:
+        if letter == wanted:
+            wanted = next(letters, "")
+        elif letter not in "aeiou":
+            return False
+    return not wanted
 
 
 def distance(left: str, right: str, most: int) -> int:

@@ -29,7 +29,7 @@ from dejalog.indexer.answer import (
     Series,
     SimilarResult,
 )
-from dejalog.indexer.hit import SearchResult
+from dejalog.indexer.hit import Misspelling, SearchResult
 from dejalog.proto.v1 import search_pb2
 
 _CHANGES = {
@@ -51,6 +51,9 @@ def search_to_message(result: SearchResult) -> search_pb2.SearchResponse:
         elapsed_s=result.elapsed_s,
         is_partial=result.is_partial,
         damaged_shards=result.damaged_shards,
+        misspellings=[
+            search_pb2.Misspelling(typed=each.typed, read=each.read) for each in result.misspellings
+        ],
     )
 
 
@@ -65,6 +68,7 @@ def search_from_message(message: search_pb2.SearchResponse) -> SearchResult:
         elapsed_s=message.elapsed_s,
         is_partial=message.is_partial,
         damaged_shards=tuple(message.damaged_shards),
+        misspellings=tuple(Misspelling(each.typed, each.read) for each in message.misspellings),
     )
 
 

@@ -147,6 +147,8 @@ def _pending(state: AlertState | None, zone: tzinfo | None, *, is_json: bool) ->
         sys.stderr.write(_down_line(target, zone) + "\n")
     if total > len(waiting):
         sys.stderr.write(f"dejalog: showing the oldest {len(waiting)} of {grouped(total)}\n")
+    if not waiting:
+        sys.stderr.write("dejalog: no alert waits\n")
     return EXIT_DONE if waiting else EXIT_NONE
 
 

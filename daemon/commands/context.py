@@ -43,7 +43,10 @@ _TIMEOUT_S = 30.0
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's own flags."""
     parser.add_argument(
-        "event", type=event_id, metavar="EVENT_ID", help="the event's number, as hits show it"
+        "event",
+        type=event_id,
+        metavar="EVENT_ID",
+        help="the event's number, as 'search -v' and -o json show it",
     )
     group = parser.add_argument_group("what is shown")
     lines = Number(0, LINES_MAX)

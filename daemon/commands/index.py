@@ -91,6 +91,8 @@ def summary(totals: Totals) -> str:
         f"{grouped(totals.events)} events and {grouped(totals.dead_letters)} dead letters from "
         f"{grouped(totals.records)} records; {grouped(totals.new_patterns)} new patterns"
     )
+    if totals.dead_letters:
+        text += "; 'dejalog deadletters list' says what could not be read"
     if totals.skipped_records:
         text += f"; {grouped(totals.skipped_records)} records were there already"
     return text

@@ -160,6 +160,8 @@ def _say_the_rest(
         say("the index holds no events yet; add some with 'dejalog index PATH'")
     elif not result.precedents:
         say("no earlier incident is like it; 'dejalog search' shows single events")
+    if result.event is None and _EVENT_NUMBER.fullmatch(" ".join(parsed.text).strip()):
+        say("no event has this number, so it was read as a code")
     if not parsed.quiet:
         if result.event is not None:
             event = result.event.event

@@ -10,20 +10,28 @@ import argparse
 import difflib
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 
 from dejalog.daemon.asking import Answerer, open_answerer
+from dejalog.daemon.count_flags import label_advice
 from dejalog.daemon.excerpt import grouped, visible_line
 from dejalog.daemon.filter_flags import Filter, add_filter_flags, read_filter, take_times
 from dejalog.daemon.hit_json import hit_to_json, to_line
 from dejalog.daemon.human_time import format_time
+from dejalog.daemon.question_flags import (
+    EACH_MAX,
+    LIMIT_MAX,
+    Number,
+    add_question_flags,
+    elapsed,
+)
 from dejalog.daemon.remote import add_server_flags
 from dejalog.daemon.terminal import HitPrinter, View, open_console
 from dejalog.indexer.answer import Context
 from dejalog.indexer.errors import QueryError
-from dejalog.indexer.hit import Hit, SearchResult
+from dejalog.indexer.hit import Hit, Scores, SearchResult
 from dejalog.indexer.pasted import as_pasted
 from dejalog.indexer.query import Query, is_pasted, parse_query
 from dejalog.indexer.request import ContextRequest, Mode, SearchRequest
@@ -35,8 +43,9 @@ EXAMPLE = """dejalog search "pump trips after start" --since "last monday" -C 3
          tail -n 1 plant.log | dejalog search - -o json"""
 
 EXIT_HITS, EXIT_NONE, EXIT_PARTIAL = 0, 1, 4
-LIMIT_MAX = 1_000
-OCCURRENCES_MAX = 100
+#: Without a common word, hits below this mean of both channels of meaning are by chance: 2 to 17 of
+#: 1,000 unrelated texts reach it (docs/ALERTS.md). It only decides what is said about them.
+FAR_MEANING = 0.45
 #: Lines around a hit are for reading; whoever needs more wants the source itself.
 CONTEXT_MAX = 1_000
 
@@ -56,14 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_filter_flags(parser)
     _add_output(parser)
-    parser.add_argument("--mode", choices=[m.value for m in Mode], default=Mode.HYBRID.value)
-    parser.add_argument(
-        "--timeout",
-        type=_seconds,
-        default=30.0,
-        metavar="S",
-        help="seconds after which what was found is shown as partial (default: 30)",
-    )
+    add_question_flags(parser)
     add_server_flags(parser)
 
 
@@ -122,10 +124,14 @@ class _Answer:
             return EXIT_PARTIAL
         if not result.hits:
             self._explain_nothing(result, query)
+        for remark in _how_near(result.hits, query):
+            self._say(remark)
         if answer.is_cut:
             self._say("long hits were shortened by the daemon to fit into one message")
         if query.literal:
-            self._say(_read_as_words(query))
+            self._say(_read_as_words(query) + self._did_you_mean(query))
+        if result.misspellings:
+            self._say(_read_as_others(result))
         if not self._call.parsed.quiet:
             self._say(_summary(result, self._call))
         for damaged in result.damaged_shards:
@@ -177,7 +183,8 @@ class _Answer:
         if result.events_matched > 0:
             self._say("no event has any of these words; the other modes also find their meaning")
             return
-        for advice in self._label_advice(query):
+        known = self._answerer.label_names()
+        for advice in label_advice(query.conditions, known) if known is not None else ():
             self._say(advice)
         total = grouped(result.events_total)
         self._say(f"0 of {total} events passed the filters: {self._filters(query)}")
@@ -203,16 +210,12 @@ class _Answer:
             parts.append(f"until {format_time(until_ns, self._call.zone)}")
         return visible_line(", ".join(parts))
 
-    def _label_advice(self, query: Query) -> Iterator[str]:
-        known = self._answerer.label_names()
-        if known is None:
-            return
-        names = known | {"severity", "kind"}
-        for condition in query.conditions:
-            if condition.label not in names:
-                near = difflib.get_close_matches(condition.label, sorted(names), n=1)
-                also = f"did you mean {near[0]}?" if near else f"known: {', '.join(sorted(names))}"
-                yield f"no event has a label {condition.label!r}; {visible_line(also)}"
+    def _did_you_mean(self, query: Query) -> str:
+        known = sorted((self._answerer.label_names() or frozenset()) | {"severity", "kind"})
+        names = [piece.lstrip("-").partition("=")[0] for piece in query.literal[:_NAMED]]
+        near = [m for name in names for m in difflib.get_close_matches(name, known, n=1)]
+        is_misspelt = near and not is_pasted(query.words)
+        return f"; did you mean {near[0]}=?" if is_misspelt else ""
 
     def _say(self, text: str) -> None:
         self._err.print(text, style="dim", soft_wrap=True)
@@ -242,7 +245,7 @@ def _summary(result: SearchResult, call: _Call) -> str:
     if result.events_matched != result.events_total:
         events = f"{grouped(result.events_matched)} of {events} passed the filters,"
     text = f"{grouped(len(result.hits))} of {grouped(result.patterns_scored)} patterns, {events}"
-    text += f" searched in {_elapsed(result.elapsed_s)}"
+    text += f" searched in {elapsed(result.elapsed_s)}"
     if call.request.since_ns is not None:
         text += f", since {format_time(call.request.since_ns, call.zone)}"
     if call.request.until_ns is not None:
@@ -250,6 +253,26 @@ def _summary(result: SearchResult, call: _Call) -> str:
     if result.is_partial:
         text = f"partial, not everything was searched: {text}"
     return text
+
+
+def _how_near(hits: Sequence[Hit], query: Query) -> Iterator[str]:
+    """What a full bar does not say: it compares hits with the best one, not with the question."""
+    exact = sum(hit.scores.exact > 0 for hit in hits)
+    if 0 < exact < len(hits) and not is_pasted(query.words):
+        has = "1 hit has" if exact == 1 else f"{exact} hits have"
+        yield f"{has} the question's code letter for letter, the others only look or mean like it"
+    if hits and query.words.strip() and all(_is_far(hit.scores) for hit in hits):
+        yield "none of this is near: no hit has a word of the question, or means much the same"
+
+
+def _is_far(scores: Scores) -> bool:
+    is_wordless = scores.lexical <= 0 and scores.exact <= 0 and scores.reranked is None
+    return is_wordless and (scores.semantic + scores.pooled) / 2 < FAR_MEANING
+
+
+def _read_as_others(result: SearchResult) -> str:
+    read = ", ".join(f"{each.typed} as {each.read}" for each in result.misspellings)
+    return f"read {read}: no event has the word as typed; in quotes it would have to occur"
 
 
 def _read_as_words(query: Query) -> str:
@@ -264,14 +287,10 @@ def _read_as_words(query: Query) -> str:
     return f"{pieces}: read as words, because no event has such a label and value"
 
 
-def _elapsed(seconds: float) -> str:
-    return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
-
-
 def _add_output(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("what is shown")
-    hits, occurrences = _Number(1, LIMIT_MAX), _Number(0, OCCURRENCES_MAX)
-    lines = _Number(0, CONTEXT_MAX)
+    hits, occurrences = Number(1, LIMIT_MAX), Number(0, EACH_MAX)
+    lines = Number(0, CONTEXT_MAX)
     group.add_argument("-n", "--limit", type=hits, default=10, metavar="N", help="hits (10)")
     group.add_argument(
         "--occurrences", type=occurrences, default=3, metavar="N", help="events of each hit (3)"
@@ -285,25 +304,3 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
     group.add_argument("-o", "--output", choices=["text", "json"], default="text")
     group.add_argument("-v", "--verbose", action="count", default=0, help="say why it matched")
     group.add_argument("-q", "--quiet", action="store_true", help="no summary")
-
-
-class _Number:
-    """Reads a whole number within bounds."""
-
-    def __init__(self, low: int, high: int) -> None:
-        self._low, self._high = low, high
-
-    def __call__(self, text: str) -> int:
-        if not text.isdecimal() or not self._low <= int(text) <= self._high:
-            raise argparse.ArgumentTypeError(f"{text!r} is not {self._low} to {self._high}")
-        return int(text)
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds <= 86_400:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
-    return seconds

@@ -42,7 +42,10 @@ _EVENT_CHARACTERS = 200
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's own flags."""
     parser.add_argument(
-        "event", type=event_id, metavar="EVENT_ID", help="the event's number, as hits show it"
+        "event",
+        type=event_id,
+        metavar="EVENT_ID",
+        help="the event's number, as 'search -v' and -o json show it",
     )
     add_filter_flags(parser)
     group = parser.add_argument_group("what is shown")

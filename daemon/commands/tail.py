@@ -61,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--score-min",
         type=_score,
         metavar="S",
-        help="the least score of a match, 0 to 1 (default: 0.5, for words alone 1)",
+        help="the least score of a match, 0 to 1 (default: 0.5, in mode lexical 1)",
     )
     group.add_argument("--mode", choices=[m.value for m in Mode], default=Mode.HYBRID.value)
     group.add_argument("--full", action="store_true", help="show long texts whole")
@@ -131,6 +131,8 @@ class _Tail:
         elif last:
             for match in last_matches(watch, newest, last):
                 self._show(match)
+        if sys.stderr.isatty():
+            sys.stderr.write("dejalog: waiting for new events; Ctrl-C ends\n")
         for update in watch.updates(start):
             if update.is_partial:
                 self._is_partial = True

@@ -12,8 +12,9 @@ from collections.abc import Callable, Sequence
 from threading import Event, Thread
 from typing import Any, Final
 
-from dejalog.daemon.kafka.broker import connect, explain, open_admin, tool_arguments
+from dejalog.daemon.kafka.broker import explain, open_admin
 from dejalog.daemon.kafka.outgoing import Outgoing, is_published, lesser, outgoing
+from dejalog.daemon.kafka.producing import Arguments, Producing
 from dejalog.daemon.kafka.rules import topic_of
 from dejalog.daemon.kafka.settings import KafkaSettings
 from dejalog.daemon.schedule import print_line
@@ -37,14 +38,10 @@ _INTERVAL_S: Final = 5.0
 _AWAY_S: Final = (1.0, 30.0)
 #: A refusal stands until a person has changed something.
 _REFUSED_S: Final = 60.0
-#: How soon a stop is heard while the broker is waited for.
-_TICK_S: Final = 0.2
 #: How long a topic's partitions are asked for; a stop waits for it.
 _METADATA_S: Final = 5.0
 #: Within the time of one request and this, records are sent again before that counts as a failure.
 _RESENT_S: Final = 5.0
-#: What is in flight at a stop is given so long; it is published again by the next run otherwise.
-_CLOSE_S: Final = 1.0
 #: The bound of a topic that was not configured otherwise is 1 MiB, and for the broker to apply.
 _REQUEST_BYTES_MAX: Final = 64 << 20
 
@@ -75,13 +72,13 @@ class DeadLetterTopic:
         self._interval_s = interval_s
         self._refused_s = refused_s
         self._away_s = _AWAY_S[0]
-        self._producer: Any = None
         self._told = ""
         #: Letters up to this one are sent one by one, to find the one that is refused.
         self._careful_until = -1
         self._stored = self._next = _published(appender)
         self._wake = Event()
         self._stop = Event()
+        self._producing = Producing(settings, "dead-letters", adapt=self._adapted, stop=self._stop)
         self._thread = Thread(target=self._run, name="dead-letter-topic")
 
     def start(self) -> None:
@@ -113,7 +110,7 @@ class DeadLetterTopic:
         except BaseException as error:
             self._on_failure(error)
         finally:
-            self._disconnect()
+            self._producing.disconnect()
 
     def _round(self) -> float | None:
         """Publishes all there is; returns how long to wait after a failure, or None."""
@@ -131,7 +128,7 @@ class DeadLetterTopic:
         from kafka.errors import KafkaError
 
         try:
-            self._connect()
+            self._producing.connect()
             failed = self._publish(letters)
         except (SourceError, KafkaError) as error:
             return self._failed(error, letters[0][1])
@@ -144,7 +141,7 @@ class DeadLetterTopic:
             self._reach(number, is_due=True)
         if _is_of_record(reason) and self._careful_until < number:
             self._careful_until = letters[-1][0]
-            self._disconnect()
+            self._producing.disconnect()
             return None
         return self._failed(reason, letter)
 
@@ -207,7 +204,7 @@ class DeadLetterTopic:
             except KafkaError as error:
                 failure = error
                 break
-        outcomes = [*(self._outcome(future) for future in sent), failure]
+        outcomes = [*(self._producing.outcome(future) for future in sent), failure]
         for (number, letter), outcome in zip(letters, outcomes, strict=False):
             if outcome is None:
                 continue
@@ -219,13 +216,13 @@ class DeadLetterTopic:
 
     def _publish_lesser(self, number: int, letter: DeadLetter) -> BaseException | None:
         # An idempotent producer takes nothing more once a record was refused for good.
-        self._disconnect()
-        self._connect()
-        return self._outcome(self._send(lesser(number, letter, self._settings)))
+        self._producing.disconnect()
+        return self._producing.outcome(self._send(lesser(number, letter, self._settings)))
 
     def _send(self, record: Outgoing) -> Any:
-        partitions = self._producer.partitions_for(record.topic)
-        return self._producer.send(
+        producer = self._producing.connect()
+        partitions = producer.partitions_for(record.topic)
+        return producer.send(
             record.topic,
             value=record.value,
             key=record.key,
@@ -235,45 +232,12 @@ class DeadLetterTopic:
             timestamp_ms=record.timestamp_ms,
         )
 
-    def _outcome(self, future: Any) -> BaseException | None:
-        """Waits for an acknowledgement; returns what the broker said instead."""
-        while not future.is_done:
-            if self._stop.is_set():
-                return TimeoutError("the daemon stops")
-            try:
-                future.get(timeout=_TICK_S)
-            except Exception:
-                continue  # The future keeps it.
-        failure: BaseException | None = future.exception  # None once it is acknowledged
-        return failure
-
-    def _connect(self) -> None:
-        if self._producer is not None:
-            return
-        from kafka import KafkaProducer
-
-        arguments = tool_arguments(self._settings, "dead-letters")
-        arguments |= {
+    def _adapted(self, arguments: Arguments) -> Arguments:
+        return {
             "delivery_timeout_ms": arguments["request_timeout_ms"] + int(_RESENT_S * 1000),
             "max_block_ms": int(_METADATA_S * 1000),
             "max_request_size": _REQUEST_BYTES_MAX,
-            "acks": "all",
-            "enable_idempotence": True,
         }
-        self._producer = connect(self._settings, KafkaProducer, arguments)
-
-    def _disconnect(self) -> None:
-        producer, self._producer = self._producer, None
-        if producer is None:
-            return
-        from kafka.errors import KafkaError
-
-        try:
-            producer.close(timeout=_CLOSE_S)
-        except KafkaError:
-            # What is in flight holds it up; it has no position yet, and is published again.
-            producer._sender.force_close()
-            producer._sender.join(_CLOSE_S)
 
     def _failed(self, error: BaseException, letter: DeadLetter) -> float:
         """Tells what is wrong unless that is known; returns how long to wait."""
@@ -281,7 +245,7 @@ class DeadLetterTopic:
             return 0.0
         topic = (topic_of(letter.source) or "") + self._settings.dead_letter_suffix
         is_missing = self._is_missing(error, topic)
-        self._disconnect()
+        self._producing.disconnect()
         if is_missing:
             text = (
                 f"there is no topic {topic}, or this user may not see it; make it with "

@@ -82,7 +82,9 @@ class FileSource:
         for item in [*listing.unreadable, *denied]:
             # One file of a folder may be somebody else's; `problems` names it, the rest is read.
             if item.path in named and not self._may_appear(named[item.path]):
-                raise SourceError(f"{item.path}: {item.reason}; grant reading it or exclude it")
+                is_denied = item.reason == "permission denied"
+                advice = "grant reading it or exclude it" if is_denied else "check the path"
+                raise SourceError(f"{item.path}: {item.reason}; {advice}")
         if self._is_following:
             self._reading = Follower(
                 self._scan, listing, self._claims, self._settings, timing=self._timing

@@ -34,7 +34,7 @@ from dejalog.daemon.sources.identity import (
 )
 from dejalog.daemon.sources.printable import paths_printed_as, printable
 from dejalog.daemon.sources.readers import GzipReader, PlainReader, Reader, is_gzip
-from dejalog.daemon.sources.scan import Found, compression_of, inode_of
+from dejalog.daemon.sources.scan import Found, inode_of, refusal_by_head
 from dejalog.daemon.sources.tail import Tail, TailSettings
 
 #: How much of a growing copy's end is compared with its original.
@@ -109,9 +109,9 @@ class _Opening:
     def decide(self) -> Steps:
         if inode_of(os.fstat(self.fd)) != self.found.inode:
             return Later()
-        refused = compression_of(self.head) if not self.is_gzip else ""
+        refused = refusal_by_head(self.head) if not self.is_gzip else ""
         if refused:
-            return Nothing(f"{refused} cannot be read, unpack it first")
+            return Nothing(refused)
         if self.is_gzip and self.is_following and not self._is_settled():
             return Later()
         in_place = [known for known in self._of_inode() if self._is_plausible(known)]

@@ -42,6 +42,14 @@ COMPRESSED_MAGICS = (
     (b"\x28\xb5\x2f\xfd", "zstd"),
 )
 
+#: First bytes of files that hold no lines, for names without a suffix. A NUL byte alone says
+#: nothing: a log that was cut while its writer went on begins with many.
+BINARY_MAGICS = (
+    b"\x7fELF", b"MZ\x90\0", b"\xca\xfe\xba\xbe", b"\xcf\xfa\xed\xfe", b"!<arch>\n",
+    b"SQLite format 3\0", b"LPKSHHRH", b"PAR1", b"Obj\x01", b"\xd4\xc3\xb2\xa1", b"\n\r\r\n",
+    b"\x89PNG\r\n", b"\xff\xd8\xff", b"GIF8", b"%PDF-",
+)  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
@@ -172,6 +180,14 @@ def _refusal_by_kind(mode: int) -> str:
 def compression_of(head: bytes) -> str:
     """Returns the name of a compressed form that cannot be read, by a file's first bytes."""
     return next((name for magic, name in COMPRESSED_MAGICS if head.startswith(magic)), "")
+
+
+def refusal_by_head(head: bytes) -> str:
+    """Returns why a file cannot be read, by its first bytes; "" if nothing speaks against it."""
+    form = compression_of(head)
+    if form:
+        return f"{form} cannot be read, unpack it first"
+    return "binary" if head.startswith(BINARY_MAGICS) else ""
 
 
 def inode_of(status: os.stat_result) -> str:

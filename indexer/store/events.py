@@ -62,8 +62,13 @@ def open_block(first: int, block: TextBlock) -> OpenBlock:
     return opened
 
 
+#: Blocks that a reader keeps: events that are read one after the other lie close together, and a
+#: thousand of them may lie in as many blocks.
+_KEPT_BLOCKS = 64
+
+
 class EventReader:
-    """Reads events of one shard within one snapshot; keeps the blocks that it has opened."""
+    """Reads events of one shard within one snapshot; keeps the blocks that it opened last."""
 
     def __init__(self, snapshot: Snapshot, arrays: ShardArrays) -> None:
         self._snapshot = snapshot
@@ -75,6 +80,8 @@ class EventReader:
         first = self._snapshot.texts_start(number)
         opened = self._blocks.get(first)
         if opened is None:
+            if len(self._blocks) >= _KEPT_BLOCKS:
+                del self._blocks[next(iter(self._blocks))]
             opened = self._blocks[first] = open_block(first, self._snapshot.texts(first))
         if number - first >= len(opened):
             raise DamagedValueError(f"event {number} is missing")

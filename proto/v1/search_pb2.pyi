@@ -82,7 +82,7 @@ class SearchRequest(_message.Message):
     def __init__(self, query: _Optional[str] = ..., limit: _Optional[int] = ..., occurrences: _Optional[int] = ..., since_unix_nano: _Optional[int] = ..., until_unix_nano: _Optional[int] = ..., where: _Optional[_Iterable[str]] = ..., mode: _Optional[_Union[SearchMode, str]] = ..., page_token: _Optional[str] = ..., without_evidence: bool = ...) -> None: ...
 
 class SearchResponse(_message.Message):
-    __slots__ = ("hits", "events_total", "events_matched", "patterns_scored", "shards_searched", "elapsed_s", "is_partial", "is_cut", "damaged_shards", "next_page_token")
+    __slots__ = ("hits", "events_total", "events_matched", "patterns_scored", "shards_searched", "elapsed_s", "is_partial", "is_cut", "damaged_shards", "next_page_token", "misspellings")
     HITS_FIELD_NUMBER: _ClassVar[int]
     EVENTS_TOTAL_FIELD_NUMBER: _ClassVar[int]
     EVENTS_MATCHED_FIELD_NUMBER: _ClassVar[int]
@@ -93,6 +93,7 @@ class SearchResponse(_message.Message):
     IS_CUT_FIELD_NUMBER: _ClassVar[int]
     DAMAGED_SHARDS_FIELD_NUMBER: _ClassVar[int]
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    MISSPELLINGS_FIELD_NUMBER: _ClassVar[int]
     hits: _containers.RepeatedCompositeFieldContainer[Hit]
     events_total: int
     events_matched: int
@@ -103,7 +104,16 @@ class SearchResponse(_message.Message):
     is_cut: bool
     damaged_shards: _containers.RepeatedScalarFieldContainer[str]
     next_page_token: str
-    def __init__(self, hits: _Optional[_Iterable[_Union[Hit, _Mapping]]] = ..., events_total: _Optional[int] = ..., events_matched: _Optional[int] = ..., patterns_scored: _Optional[int] = ..., shards_searched: _Optional[int] = ..., elapsed_s: _Optional[float] = ..., is_partial: bool = ..., is_cut: bool = ..., damaged_shards: _Optional[_Iterable[str]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+    misspellings: _containers.RepeatedCompositeFieldContainer[Misspelling]
+    def __init__(self, hits: _Optional[_Iterable[_Union[Hit, _Mapping]]] = ..., events_total: _Optional[int] = ..., events_matched: _Optional[int] = ..., patterns_scored: _Optional[int] = ..., shards_searched: _Optional[int] = ..., elapsed_s: _Optional[float] = ..., is_partial: bool = ..., is_cut: bool = ..., damaged_shards: _Optional[_Iterable[str]] = ..., next_page_token: _Optional[str] = ..., misspellings: _Optional[_Iterable[_Union[Misspelling, _Mapping]]] = ...) -> None: ...
+
+class Misspelling(_message.Message):
+    __slots__ = ("typed", "read")
+    TYPED_FIELD_NUMBER: _ClassVar[int]
+    READ_FIELD_NUMBER: _ClassVar[int]
+    typed: str
+    read: str
+    def __init__(self, typed: _Optional[str] = ..., read: _Optional[str] = ...) -> None: ...
 
 class Hit(_message.Message):
     __slots__ = ("pattern_id", "pattern", "scores", "count", "first_seen_unix_nano", "last_seen_unix_nano", "occurrences", "evidence", "is_cut")

@@ -6,7 +6,7 @@ from dejalog.client import limits
 from dejalog.daemon import question_flags
 from dejalog.daemon.commands import context, search
 from dejalog.daemon.cutting import RESPONSE_BYTES_MAX
-from dejalog.indexer import buckets, histogram
+from dejalog.indexer import buckets, histogram, precedents, retell
 from dejalog.indexer.query import TEXT_CHARACTERS_MAX
 
 #: What a count takes below 2**35.
@@ -27,8 +27,10 @@ def test_counts_leave_room_for_what_they_count() -> None:
 def test_the_index_and_the_command_line_keep_the_same_bounds() -> None:
     assert buckets.BUCKETS_MAX == limits.BUCKETS_MAX
     assert histogram.VALUES_MAX == limits.VALUES_MAX
-    assert question_flags.LIMIT_MAX == search.LIMIT_MAX == limits.LIMIT_MAX
-    assert search.OCCURRENCES_MAX == limits.OCCURRENCES_MAX
+    assert retell.HITS_SHOWN == limits.INCIDENT_HITS_MAX
+    assert limits.GAP_S_MAX <= limits.HORIZON_S_MAX == precedents.LENGTH_S_MAX
+    assert question_flags.LIMIT_MAX == limits.LIMIT_MAX
+    assert question_flags.EACH_MAX == limits.OCCURRENCES_MAX
     assert search.CONTEXT_MAX == context.LINES_MAX == limits.NEIGHBOURS_MAX
 
 

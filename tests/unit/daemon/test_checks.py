@@ -131,8 +131,9 @@ def test_a_field_beyond_its_limit_is_named(name: str, fields: dict[str, Any], fi
             "PrecedentsRequest",
             {
                 "limit": 100,
-                "course": 100,
-                "notes": 0,
+                "course": 80,
+                "notes": 20,
+                "occurrences": 0,
                 "asset_labels": ["x" * 1024] * 16,
                 "gap_s": 0.0,
                 "horizon_s": limits.HORIZON_S_MAX,
@@ -151,6 +152,16 @@ def test_a_request_at_its_limits_is_right(name: str, fields: dict[str, Any]) -> 
 
 def test_precedents_need_a_question() -> None:
     assert refused(search_pb2.PrecedentsRequest()).field == "question"
+
+
+def test_all_incidents_together_may_only_have_so_many_events() -> None:
+    fields = {"limit": 100, "course": 50, "notes": 40}  # And an occurrence of each of ten hits.
+    check(request("PrecedentsRequest", **fields))
+    error = refused(request("PrecedentsRequest", **fields | {"notes": 41}))
+    assert error.field == "limit"
+    assert "more than 10000" in str(error)
+    # What is not set has its default.
+    assert refused(request("PrecedentsRequest", limit=100, occurrences=10)).field == "limit"
 
 
 @pytest.mark.parametrize("missing", ["before", "after"])

@@ -59,6 +59,15 @@ def test_variables_are_filled_in_from_the_environment(tmp_path: Path) -> None:
     assert loaded.settings.data.directory == "/srv/dejalog"
 
 
+def test_a_mistake_in_tables_that_are_given_as_text_shows_no_secret() -> None:
+    """The whole text was shown, with the secrets of all tables."""
+    tables = '[{"name": "a", "query": "x", "deliver": 5, "secret": "GEHEIM"}]'
+    with pytest.raises(ConfigError, match="deliver") as caught:
+        config.load(environment={"DEJALOG_ALERTS__QUERIES": tables})
+    assert "GEHEIM" not in str(caught.value)
+    assert "(set)" in str(caught.value)
+
+
 def test_a_list_in_the_environment_is_separated_like_a_path() -> None:
     loaded = config.load(environment={"DEJALOG_SOURCES__FILES": "/a.log:/b/*.log"})
     assert loaded.settings.sources.files == ("/a.log", "/b/*.log")

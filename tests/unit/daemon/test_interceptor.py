@@ -43,7 +43,17 @@ class Service:
             raise DamagedValueError("texts: checksum")
         if request == b"slow":
             await asyncio.sleep(60)
+        if request == b"left":
+            await self._left()
         return request
+
+    async def _left(self) -> None:
+        self.started.set()
+        try:
+            await asyncio.sleep(60)
+        finally:
+            self.ended.set()
+            raise grpc.aio.InternalError("execute_batch, to somebody who has left")
 
     async def many(self, request: bytes, context: Any) -> AsyncIterator[bytes]:
         self.started.set()
@@ -179,6 +189,18 @@ async def test_what_a_handler_refuses_and_what_escapes_it_are_told_apart(tmp_pat
             assert broken.code() is grpc.StatusCode.INTERNAL
             assert broken.details() == "OSError: the disk is gone"
         assert [str(each) for each in served.faults] == ["the disk is gone"] * 2
+
+
+@on_loop
+async def test_a_client_that_leaves_while_it_is_answered_is_no_fault(tmp_path: Path) -> None:
+    """A call of Health/Check, cancelled at the right moment, ended the daemon."""
+    async with serving() as served:
+        call = served.method("Search")(b"left")
+        await served.service.started.wait()
+        call.cancel()
+        await served.service.ended.wait()
+        await served.interceptor.idle.wait()
+        assert served.faults == []
 
 
 @on_loop

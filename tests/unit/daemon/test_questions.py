@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -162,6 +163,21 @@ def test_a_question_that_is_wrong_is_refused_before_any_work() -> None:
     ]:
         with pytest.raises(ServiceError):
             ask(message)
+
+
+def test_windows_of_a_diff_end_at_the_present() -> None:
+    """One that reached a year ahead had 0.16 times the events of the one before, p 5e-07."""
+    hour_ns, now_ns = 3600 * 10**9, time.time_ns()
+    before = search_pb2.Window(since_unix_nano=now_ns - 2 * hour_ns, until_unix_nano=now_ns)
+    ahead = search_pb2.Window(since_unix_nano=now_ns - hour_ns, until_unix_nano=now_ns + hour_ns)
+    answers = Numbers(0)
+    questions.diff(search_pb2.DiffRequest(before=before, after=ahead))(answers, ENDLESS)
+    (asked,) = answers.asked
+    assert asked.before.until_ns == now_ns
+    assert now_ns <= asked.after.until_ns <= time.time_ns()
+    ahead.since_unix_nano = now_ns + hour_ns // 2
+    with pytest.raises(ServiceError, match="after.since_unix_nano: must be in the past"):
+        questions.diff(search_pb2.DiffRequest(before=before, after=ahead))
 
 
 def test_a_histogram_and_a_context_are_answered_whole() -> None:

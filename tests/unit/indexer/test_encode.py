@@ -448,3 +448,12 @@ def test_loading_and_running_the_model_leaves_nothing_behind_and_tells_nobody(
     environment.pop("ORT_DISABLE_TELEMETRY", None)
     subprocess.run([sys.executable, "-c", script], env=environment, check=True, timeout=60)
     assert list(tmp_path.rglob("*")) == []
+
+
+def test_a_word_is_what_the_vocabulary_has_whole(encoder: Encoder, make_bundle: MakeBundle) -> None:
+    assert encoder.is_word("hydraulic")
+    assert encoder.is_word("gearbox")
+    assert not any(map(encoder.is_word, ("hidraulic", "pump leaks", "", " ", "##ing")))
+    small = Encoder.load(make_bundle())
+    assert small.is_word("pump")
+    assert not small.is_word("unheard"), "it has one piece, that of all unknown words"

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from dejalog.indexer import gather
 from dejalog.indexer.compact import CompactRules, compact_directory
 from dejalog.indexer.hit import Hit
 from dejalog.indexer.request import SearchRequest
@@ -101,3 +102,19 @@ def test_without_occurrences_or_explanation_there_are_no_marks(make_index) -> No
     for changes in ({"occurrences": 0}, {"is_explained": False}):
         (hit,) = maker.searcher().search(SearchRequest("door", **changes)).hits
         assert (hit.evidence, hit.scores.marks) == ((), 0.0)
+
+
+def test_an_answer_holds_only_so_much_text_and_says_so(make_index, monkeypatch) -> None:
+    """A thousand hits of ten events of a mebibyte each were all read before they were cut."""
+    monkeypatch.setattr(gather, "CHARACTERS_MAX", 300)
+    maker = make_index()
+    maker.add(*(f"order {word} was rejected {'x' * 80}" for word in ("red", "green", "blue") * 2))
+    request = SearchRequest("order rejected", occurrences=2)
+    result = maker.searcher().search(request)
+    assert result.is_partial
+    assert len(result.hits) == 3, "no hit is left out"
+    shown = [len(hit.occurrences) for hit in result.hits]
+    assert 0 < sum(shown) < 6
+    assert shown == sorted(shown, reverse=True)
+    monkeypatch.setattr(gather, "CHARACTERS_MAX", 3_000)
+    assert not maker.searcher().search(request).is_partial

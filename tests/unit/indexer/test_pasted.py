@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dejalog.indexer.hit import Evidence
-from dejalog.indexer.pasted import as_pasted, has_time, split_lines, within
+from dejalog.indexer.pasted import as_pasted, has_time, split_lines, within, without_times
 from dejalog.indexer.query import TEXT_CHARACTERS_MAX, parse_text
 
 LABELS = frozenset({"site", "unit"})
@@ -64,3 +65,24 @@ def test_a_line_says_whether_a_time_is_written_in_it() -> None:
     assert has_time("2024-03-01T10:00:05Z pump tripped")
     assert not has_time("pump P-101 tripped after 350 starts")
     assert not has_time("\udcff")
+
+
+@pytest.mark.parametrize(
+    ("text", "rest"),
+    [
+        ("2022-08-22T05:18:16.154Z pump P-101 tripped", "pump P-101 tripped"),
+        (
+            "pump tripped at 2022-08-22 05:18:16, then at 2022-08-22 05:19:01",
+            "pump tripped at , then at",
+        ),
+        ("pump P-101 tripped 3 times at 10.0.0.7", "pump P-101 tripped 3 times at 10.0.0.7"),
+        ("2022-08-22T05:18:16.154Z", "2022-08-22T05:18:16.154Z"),
+    ],
+)
+def test_times_are_blanked_out_and_words_stay_where_they_are(text: str, rest: str) -> None:
+    blanked = without_times(text)
+    assert blanked.split() == rest.split()
+    assert len(blanked) == len(text)
+    assert all(
+        old in {new, old} and new in {old, " "} for old, new in zip(text, blanked, strict=True)
+    )

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dejalog.indexer.mask import PLACEHOLDERS
-from dejalog.indexer.render import render
+from dejalog.indexer.render import render, replaced
 
 pieces = st.one_of(
     st.sampled_from([*PLACEHOLDERS, "<script>", "_", " ", "BadUser", "axis3", "kW", "<", ">"]),
@@ -129,3 +129,14 @@ def test_spans_stay_inside_the_text_with_shorthand_read(text: str) -> None:
 @given(texts)
 def test_a_placeholder_changes_nothing_else(text: str) -> None:
     assert render("<time> " + text).text == render(text).text
+
+
+def test_words_in_place_of_others_lead_back_to_all_of_these() -> None:
+    read = replaced("the pmo leeks", [(4, 7, "pump"), (5, 6, "no"), (8, 13, "leaks")])
+    assert read.text == "the pump leaks"
+    assert [read.to_original(*span) for span in ((0, 3), (4, 8), (6, 7), (9, 14))] == [
+        (0, 3),
+        (4, 7),
+        (4, 7),
+        (8, 13),
+    ]

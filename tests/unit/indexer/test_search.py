@@ -511,3 +511,27 @@ def test_a_reranking_that_was_not_ended_counts_for_nothing(index) -> None:
     assert result.is_partial
     assert texts(result) == texts(plain)
     assert all(hit.scores.reranked is None for hit in result.hits)
+
+
+def test_the_time_in_a_pasted_line_means_nothing(make_index) -> None:
+    """Its dozen tokens met no word of a pattern: own patterns scored half of what they do without.
+
+    Of 150 lines in 28 % the own pattern came first by meaning, and now in 95 %.
+    """
+    maker = make_index()
+    lines = [
+        f"gw{n} {part} {what}"
+        for n in (1, 2)
+        for part in ("pump", "fan")
+        for what in ("ok", "slow")
+    ]
+    maker.add(*lines)
+    searcher = maker.searcher()
+    for line in lines:
+        plain, pasted = (
+            searcher.search(SearchRequest(text, mode=Mode.SEMANTIC)).hits[0]
+            for text in (line, f"2026-11-20T00:01:26.123Z {line}")
+        )
+        assert pasted.pattern == plain.pattern == line
+        assert pasted.scores.semantic == pytest.approx(plain.scores.semantic, abs=0.02)
+        assert min(each.query_start for each in pasted.evidence) >= len("2026-11-20T00:01:26.123Z")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dejalog.indexer.spelling import NEAREST_MAX, distance, is_guessable, nearest
+from dejalog.indexer.spelling import NEAREST_MAX, distance, is_guessable, meant, nearest
 
 words = st.text("abcde", max_size=7)
 
@@ -82,3 +82,44 @@ def test_a_letter_left_out_is_found_again(word: str, place: int, data: st.DataOb
     others = data.draw(st.lists(st.text("xyz", min_size=4, max_size=6), max_size=5))
     known = [(other, 9) for other in others]
     assert nearest(typed, [*known, (word, 1)]) == (() if typed == word else (word,))
+
+
+@pytest.mark.parametrize(
+    ("typed", "read"),
+    [
+        ("hidraulic", "hydraulic"),
+        ("hydralic", "hydraulic"),
+        ("hydraulicc", "hydraulic"),
+        ("hydrlc", "hydraulic"),
+        ("leeking", "leaking"),
+        ("reapir", "repair"),
+        ("blots", "bolts"),
+        ("filte", None),
+        ("lints", None),
+        ("fittes", None),
+        ("repairt", None),
+        ("hidrolic", None),
+        ("bltng", "bolting"),
+        ("bltg", None),
+        ("aydraulic", None),
+    ],
+)
+def test_a_word_is_read_as_another_only_where_that_is_clear(typed: str, read: str | None) -> None:
+    words = ["hydraulic", "leaking", "repair", "bolts", "filter", "lines", "fitted", "bolting"]
+    assert meant(typed, [(word, 3) for word in words], lambda word: True) == read
+
+
+def test_swapped_letters_come_before_another_letter_and_that_before_what_is_more_frequent() -> None:
+    known = [("cases", 9), ("causes", 2), ("carves", 7)]
+    assert meant("casues", known, lambda word: True) == "causes"
+    assert meant("caases", known, lambda word: True) == "cases"
+    assert meant("brnger", [("bringer", 9), ("boringer", 20)], lambda word: True) == "bringer"
+    assert meant("stanley", [("stanlex", 1), ("stawley", 2), ("stabley", 3)], lambda w: True) == (
+        "stabley"
+    )
+
+
+def test_a_word_that_is_a_misspelling_itself_is_never_meant() -> None:
+    known = [("hydralic", 9), ("hydraulic", 2)]
+    assert meant("hydralicc", known, lambda word: word == "hydraulic") is None
+    assert meant("hydrulic", known, lambda word: word == "hydraulic") == "hydraulic"

@@ -8,10 +8,10 @@ import pytest
 from kafka.errors import KafkaTimeoutError, MessageSizeTooLargeError
 from kafka.future import Future
 
-from dejalog.daemon.alerts import topic as topic_module
 from dejalog.daemon.alerts.deliveries import DeliveryError
 from dejalog.daemon.alerts.state import WaitingAlert
 from dejalog.daemon.alerts.topic import TopicDelivery
+from dejalog.daemon.kafka import producing as producing_module
 from dejalog.daemon.kafka.settings import KafkaSettings
 from dejalog.indexer.errors import SourceError
 
@@ -40,7 +40,7 @@ class Producer:
 
 def delivery(monkeypatch: pytest.MonkeyPatch, *producers: Producer) -> TopicDelivery:
     waiting = list(producers)
-    monkeypatch.setattr(topic_module, "connect", lambda *_: waiting.pop(0))
+    monkeypatch.setattr(producing_module, "connect", lambda *_: waiting.pop(0))
     return TopicDelivery("alerts", SETTINGS, timeout_s=5)
 
 
@@ -78,7 +78,7 @@ def test_a_broker_that_cannot_be_reached_is_down(monkeypatch) -> None:
     def refuse(*_: object) -> None:
         raise SourceError("no broker can be reached at 127.0.0.1:9")
 
-    monkeypatch.setattr(topic_module, "connect", refuse)
+    monkeypatch.setattr(producing_module, "connect", refuse)
     with pytest.raises(DeliveryError, match="no broker") as caught:
         TopicDelivery("alerts", SETTINGS, timeout_s=5).deliver(ALERT)
     assert caught.value.is_down

@@ -186,12 +186,25 @@ def test_filters_in_a_pasted_line_are_words_and_that_is_said(
     assert "filters go into --where" in err
 
 
+def test_a_misspelt_word_is_read_as_what_was_meant_and_that_is_said(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("--data", str(data), "hidraulic presure", "-n", "1", "-v") == 0
+    out, err = capsys.readouterr()
+    assert "hydraulic pressure low, E-1034" in out
+    assert "hidraulic -> hydraulic" in out
+    said = "read hidraulic as hydraulic, presure as pressure: no event has the word as typed"
+    assert said in err
+    assert run("--data", str(data), '"hidraulic" presure', "-n", "1") == 1
+    assert "hidraulic as" not in capsys.readouterr().err
+
+
 def test_a_filter_by_a_label_that_no_event_has_is_words_and_that_is_said(
     data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run("--data", str(data), "belt severty=error host=gw7", "-n", "1") == 0
     err = capsys.readouterr().err
-    assert "severty=error: read as words, because no event has such a label and value\n" in err
+    assert "severty=error: read as words, because no event has such a label and value; did" in err
 
 
 def test_nothing_found_says_how_many_passed_and_shows_the_nearest(

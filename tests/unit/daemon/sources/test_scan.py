@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dejalog.daemon.sources.scan import Listing, compression_of, scan
+from dejalog.daemon.sources.scan import Listing, compression_of, refusal_by_head, scan
 
 
 def names(listing: Listing, folder: Path) -> list[str]:
@@ -128,3 +128,12 @@ def test_a_file_whose_name_looks_like_a_pattern_is_itself(tmp_path: Path) -> Non
     (tmp_path / "a[1].log").write_text("one\n")
     found = scan([str(tmp_path / "a[1].log")]).found.values()
     assert [Path(item.path).name for item in found] == ["a[1].log"]
+
+
+def test_binary_files_are_known_by_their_first_bytes() -> None:
+    assert refusal_by_head(b"\x7fELF\x02\x01\x01\0") == "binary"
+    assert refusal_by_head(b"SQLite format 3\0\x10") == "binary"
+    assert refusal_by_head(b"\xfd7zXZ\0\0") == "xz cannot be read, unpack it first"
+    assert refusal_by_head(b"\0\0\0\0pump stopped") == ""
+    assert refusal_by_head(b"MZ-101 stopped") == ""
+    assert refusal_by_head(b"") == ""
