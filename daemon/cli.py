@@ -138,7 +138,7 @@ def _open_missing_streams() -> None:
         except OSError:
             os.open(os.devnull, os.O_RDWR if name == "stderr" else os.O_RDONLY)
             mode = "r" if name == "stdin" else "w"
-            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))
+            setattr(sys, name, os.fdopen(number, mode, encoding="utf-8", closefd=False))
 
 
 class _Parser(argparse.ArgumentParser):

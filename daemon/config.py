@@ -23,6 +23,7 @@ from dejalog.daemon.kafka.settings import KafkaSettings
 from dejalog.daemon.pipeline import PipelineSettings
 from dejalog.daemon.secret_settings import shown
 from dejalog.daemon.server import ServerSettings
+from dejalog.daemon.sources.settings import SourcesSettings
 from dejalog.indexer.append import ShardLimits
 from dejalog.indexer.compact import CompactRules
 from dejalog.indexer.compaction.plan import RetainRules
@@ -115,13 +116,6 @@ class EncoderSettings:
 
     bundle: str = ""
     threads: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class SourcesSettings:
-    """What the daemon reads: files, directories and globs, followed as they grow."""
-
-    files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,7 +308,7 @@ def _parse(item: Given, text: str, kind: Any) -> object:
     if table_kind(kind) is not None:
         try:
             return msgspec.json.decode(text)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeEncodeError, RecursionError) as error:
             reason = f'is not JSON: {error}; write [{{"name": "x"}}]'
             raise ConfigError(item.origin, f"{item.section}.{item.key}", reason) from error
     return text

@@ -91,8 +91,8 @@ def check_sources(settings: Settings, parts: Parts) -> None:
         raise ConfigError(
             "kafka", "peers", f"{here} is this worker's own directory; name the others"
         )
-    if "files" in parts.sources and not settings.sources.files:
-        raise ConfigError("sources", "files", "must be set to follow files")
+    if "files" in parts.sources and not (settings.sources.files or settings.sources.groups):
+        raise ConfigError("sources", "files", "must be set, or sources.groups, to follow files")
 
 
 class _Daemon:
@@ -265,11 +265,19 @@ class _Daemon:
 
 
 def _file_source(settings: Settings) -> FileSource | None:
-    if not settings.sources.files:
+    groups = [
+        (Path(path).expanduser(), tuple(group.labels.items()))
+        for group in settings.sources.groups
+        for path in group.files
+    ]
+    files = [Path(path).expanduser() for path in settings.sources.files]
+    paths = list(dict.fromkeys([*files, *(path for path, _ in groups)]))
+    if not paths:
         return None
     return FileSource(
-        [Path(path).expanduser() for path in settings.sources.files],
+        paths,
         follow=True,
+        path_labels=groups,
         record_bytes_max=settings.decode.record_bytes_max,
     )
 

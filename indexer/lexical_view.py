@@ -51,6 +51,16 @@ class LexicalHits(NamedTuple):
     scores: NDArray[np.float32]
 
 
+class LikeWords(NamedTuple):
+    """What has the same first letter, each with its frequency, at most `GUESSED_AMONG` of a kind.
+
+    `words` stand in a text as they are, `forms` are parts and stems; some are both.
+    """
+
+    words: list[tuple[str, int]]
+    forms: list[tuple[str, int]]
+
+
 @dataclass(frozen=True, slots=True)
 class DocumentsView:
     """One commit of one tantivy index, and the watermark that its documents reach up to."""
@@ -86,10 +96,10 @@ class DocumentsView:
         with damage_as_error(self.path):
             return bool(self._frequency(word) or self._frequency(stem(word)))
 
-    def words_like(self, word: str) -> list[tuple[str, int]]:
-        """Return the most frequent words and forms with the same first letter, and how frequent."""
+    def words_like(self, word: str) -> LikeWords:
+        """Return the most frequent words and forms with the same first letter."""
         with damage_as_error(self.path):
-            return [each for field in _FIELDS for each in self._starting_as(word, field)]
+            return LikeWords(*(self._starting_as(word, field) for field in _FIELDS))
 
     def with_all(self, terms: Sequence[str]) -> NDArray[np.int64]:
         """Return the ids int64[n], growing, of the documents with every term; of all for none."""
@@ -214,13 +224,9 @@ class LexicalView:
         indexes = (self.patterns, self.events)
         return any(documents is not None and documents.knows(word) for documents in indexes)
 
-    def words_like(self, word: str) -> list[tuple[str, int]]:
-        """Return the patterns' words of which `word` may be a misspelling, with their frequency.
-
-        They have the same first letter; first at most `GUESSED_AMONG` words as they stand, then as
-        many parts and stems, so that some are named twice.
-        """
-        return [] if self.patterns is None else self.patterns.words_like(word)
+    def words_like(self, word: str) -> LikeWords:
+        """Return the patterns' words of which `word` may be a misspelling."""
+        return LikeWords([], []) if self.patterns is None else self.patterns.words_like(word)
 
     def patterns_with(self, term: str) -> NDArray[np.int64]:
         """Return the ids int64[n], growing, of all patterns that have the term in any form."""

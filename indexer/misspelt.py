@@ -5,7 +5,8 @@ what was typed, and of `hidraulic` it sees `hid` and `ra`: so a word is read as 
 
 1. no shard has it, in any form, and it is no shorthand and nothing that shorthand stands for;
 2. the model does not have it whole, nor its stem: what it has is a word that is merely absent;
-3. a word of the index that the model has whole is clearly meant (`spelling.meant`).
+3. it clearly is a misspelling (`spelling.meant`) of a word of the index that the model has whole,
+   or that several patterns have.
 
 A code, a word within a compound, a word in quotes, a pasted line and a long question are read as
 they are, and so is a question with much that is unknown: that is about something else. Words that
@@ -30,6 +31,10 @@ from dejalog.indexer.render import Rendered, replaced
 from dejalog.indexer.spelling import SWAPPED_LETTERS_MIN, is_guessable, meant
 from dejalog.indexer.stemming import stem
 from dejalog.indexer.terms import SPELLED_WORDS_MAX, QueryTerm, query_terms, word_terms
+
+#: A word that so many patterns have is taken for one, whether the model has it whole or not: of
+#: 2,900 misspelt words 1,810 are then read right and 7 wrong, without it 1,537 and 13.
+COMMON = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +80,7 @@ def read_words(
     unknown = [term.text for term in _unknown(query, held) if not _is_real(term.text, is_word)]
     read: dict[str, str] = {}
     for word in unknown if len(unknown) <= GUESSED_WORDS_MAX else ():
-        known = _words_like(word, held, patience)
-        if found := meant(word, known.items(), is_word):
+        if found := _meant(word, held, is_word, patience):
             read[word] = found
     changes = _changes(query.words, read)
     typed = {query.words[start:end]: word for start, end, word in changes}
@@ -119,20 +123,23 @@ def _is_real(word: str, is_word: Callable[[str], bool]) -> bool:
     return any(map(is_word, dict.fromkeys((word, root, f"{root}e", f"{root.removesuffix('i')}y"))))
 
 
-def _words_like(word: str, held: Held, patience: Patience) -> Counter[str]:
-    """What may be meant, with how many patterns of all shards have it."""
-    known: Counter[str] = Counter()
+def _meant(word: str, held: Held, is_word: Callable[[str], bool], patience: Patience) -> str | None:
+    """The word of all shards that is clearly meant, None if there is none or no time to look."""
+    words: Counter[str] = Counter()
+    forms: Counter[str] = Counter()
     for shard in held.shards:
         if patience.is_over:
-            return Counter()
+            return None
         try:
-            own: dict[str, int] = {}
-            for other, frequency in shard.lexical.words_like(word):
-                own[other] = max(frequency, own.get(other, 0))
-            known.update(own)
+            like = shard.lexical.words_like(word)
         except CorruptShardError as error:
             held.set_aside(error)
-    return known
+            continue
+        for counts, found in ((words, like.words), (forms, like.forms)):
+            for other, frequency in found:
+                counts[other] += frequency
+    known = (words | forms).items()  # of a word that is a form, too, the higher frequency
+    return meant(word, known, lambda other: words[other] >= COMMON or is_word(other))
 
 
 def _changes(text: str, read: dict[str, str]) -> Sequence[tuple[int, int, str]]:

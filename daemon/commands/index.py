@@ -16,6 +16,7 @@ from dejalog.daemon.lexical_worker import LexicalWorker
 from dejalog.daemon.pipeline import Pipeline, Totals
 from dejalog.daemon.progress import ProgressLine
 from dejalog.daemon.sources.files import FileSource
+from dejalog.daemon.sources.labels import parse_labels
 from dejalog.daemon.sources.source import Source
 from dejalog.daemon.sources.stdin import StdinSource
 from dejalog.indexer.errors import ConfigError
@@ -25,7 +26,8 @@ HELP = "index files, directories, .gz files or standard input; a second run adds
 #: A file was there and could not be read.
 EXIT_PARTIAL = 4
 
-EXAMPLE = "dejalog index /var/log/plant ./old-logs/*.gz"
+EXAMPLE = """dejalog index /var/log/plant ./old-logs/*.gz
+         dejalog index pump101.log --label asset=P-101"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,6 +36,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--follow", action="store_true", help="go on as the files grow")
     parser.add_argument("--encoding", help="how records are written (default: detected)")
     parser.add_argument("--name", default="stdin", help="name of what comes in on stdin")
+    parser.add_argument(
+        "--label",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="label of every event of this run, for example asset=P-101; may be repeated",
+    )
 
 
 def run(parsed: argparse.Namespace) -> int:
@@ -99,13 +108,15 @@ def summary(totals: Totals) -> str:
 
 
 def _source(parsed: argparse.Namespace, settings: Settings) -> Source:
+    labels = parse_labels(parsed.label)
     if parsed.paths == ["-"]:
-        return StdinSource(sys.stdin.buffer, partition=parsed.name)
+        return StdinSource(sys.stdin.buffer, partition=parsed.name, labels=labels)
     if "-" in parsed.paths:
         raise ConfigError("PATH", "-", "standard input cannot be read together with files")
     return FileSource(
         [Path(path) for path in parsed.paths],
         follow=parsed.follow,
+        labels=labels,
         record_bytes_max=settings.decode.record_bytes_max,
     )
 

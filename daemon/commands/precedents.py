@@ -160,6 +160,13 @@ def _say_the_rest(
         say("the index holds no events yet; add some with 'dejalog index PATH'")
     elif not result.precedents:
         say("no earlier incident is like it; 'dejalog search' shows single events")
+    elif _has_no_asset(parsed, result):
+        names = parsed.asset_label or _DEFAULTS.asset_labels
+        say(
+            f"none of these has a label that names its asset ({', '.join(names)}), which ties "
+            f"notes to logs: give it with 'dejalog index PATH --label {names[0]}=NAME' "
+            "(docs/INGEST.md)"
+        )
     if result.event is None and _EVENT_NUMBER.fullmatch(" ".join(parsed.text).strip()):
         say("no event has this number, so it was read as a code")
     if not parsed.quiet:
@@ -176,6 +183,11 @@ def _say_the_rest(
         say(f"not searched: {damaged}")
     if coverage.is_partial:
         say("partial, not everything was looked at")
+
+
+def _has_no_asset(parsed: argparse.Namespace, result: PrecedentsResult) -> bool:
+    is_of_interest = parsed.output == "text" and parsed.notes > 0
+    return is_of_interest and not any(each.asset_label for each in result.precedents)
 
 
 def _add_incidents(parser: argparse.ArgumentParser) -> None:

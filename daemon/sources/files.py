@@ -3,7 +3,8 @@
 Source `file`, partition `<device>:<inode>` (with `#2`, `#3` ... for later content of an inode),
 offset in the uncompressed stream. Every byte belongs to exactly one record, over any number of
 runs, renames, copies with truncation, and compressions, as long as the content is found under the
-given paths. Each record carries the label `file`: the base name under which it was first seen.
+given paths. Each record carries the label `file`: the base name under which it was first seen;
+labels by path go by that path, too.
 
 Read once: all files in order of path, each to its end; a last line without its end is a record, and
 what is appended to it later is a record of its own. Following: such a line is waited for for
@@ -15,12 +16,13 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from dejalog.daemon.sources.batch import Batch
 from dejalog.daemon.sources.claims import Claims
 from dejalog.daemon.sources.follow import Follower
+from dejalog.daemon.sources.labels import PathLabels
 from dejalog.daemon.sources.printable import printable
 from dejalog.daemon.sources.scan import Listing, scan
 from dejalog.daemon.sources.source import Positions, Progress, Skipped
@@ -47,6 +49,7 @@ class FileSource:
         include: Sequence[str] = ("*",),
         exclude: Sequence[str] = (),
         labels: Labels = (),
+        path_labels: Iterable[tuple[str | Path, Labels]] = (),
         encoding: str = "auto",
         record_bytes_max: int = 1 << 20,
         timing: Timing = DEFAULT_TIMING,
@@ -54,7 +57,8 @@ class FileSource:
         self._paths = [os.path.abspath(path) for path in paths]
         self._include, self._exclude = tuple(include), tuple(exclude)
         self._is_following = follow
-        self._settings = TailSettings(self.name, labels, encoding, record_bytes_max)
+        by_path = PathLabels.given(path_labels)
+        self._settings = TailSettings(self.name, labels, encoding, record_bytes_max, by_path)
         self._timing = timing
         self._claims = Claims(self.name, {})
         self._ready: deque[Record] = deque()

@@ -23,6 +23,7 @@ from dejalog.daemon.sources.identity import (
     digest_head,
     is_in_place,
 )
+from dejalog.daemon.sources.labels import NO_PATH_LABELS, PathLabels
 from dejalog.daemon.sources.readers import Reader
 from dejalog.indexer.event import Labels, Record
 from dejalog.indexer.framing import Frame, LineFramer
@@ -35,12 +36,13 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 @dataclass(frozen=True, slots=True)
 class TailSettings:
-    """What every record of a file source is given."""
+    """What every record of a file source is given; labels by path go before those of all."""
 
     source: str = "file"
     labels: Labels = ()
     encoding: str = "auto"
     record_bytes_max: int = 1 << 20
+    path_labels: PathLabels = NO_PATH_LABELS
 
 
 class Tail:
@@ -59,7 +61,7 @@ class Tail:
         self._settings = settings
         self._head = head
         self._path = known.state.path
-        self._labels = _with_file(settings.labels, os.path.basename(known.state.path))
+        self._labels = _labels_of(known.state.path, settings)
         self._offset = known.offset
         self._crc = known.state.crc
         self._fault = known.state.fault
@@ -250,5 +252,7 @@ def _fault_frame(offset: int, fault: str) -> Frame:
     return Frame(data=b"", start=offset, end=offset, size_bytes=0, fault=fault)
 
 
-def _with_file(labels: Labels, name: str) -> Labels:
-    return tuple(sorted({"file": name, **dict(labels)}.items()))
+def _labels_of(path: str, settings: TailSettings) -> Labels:
+    """The labels of a file by where its content was first seen, so that rotation keeps them."""
+    given = dict(settings.labels) | dict(settings.path_labels.of(path))
+    return tuple(sorted({"file": os.path.basename(path), **given}.items()))

@@ -40,6 +40,8 @@ from dejalog.indexer.request import (
 from dejalog.indexer.status import IndexStatus
 from dejalog.proto.v1 import search_pb2, search_pb2_grpc
 
+from .fuzz_messages import extreme, mutated
+
 STATUS = IndexStatus("/data", "1", "f", 1, 1, 1, 0, 1, 1, 1, 1, 0, 0.0, 0.0)
 SECOND = 10**9
 MACHINES = ("press", "pump", "robot", "oven", "conveyor", "mixer", "lathe", "crane")
@@ -225,22 +227,6 @@ def test_a_daemon_that_does_not_follow_says_so(served: Served) -> None:
     assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
 
 
-def mutated(data: bytes, random_: random.Random) -> bytes:
-    changed = bytearray(data)
-    for _ in range(random_.randint(1, 4)):
-        kind = random_.randrange(4)
-        place = random_.randrange(len(changed) + 1)
-        if kind == 0 and changed:
-            changed[place % len(changed)] ^= 1 << random_.randrange(8)
-        elif kind == 1:
-            changed[place:place] = random_.randbytes(random_.randint(1, 12))
-        elif kind == 2:
-            del changed[place : place + random_.randint(1, 6)]
-        else:
-            changed += b"\xff" * random_.randint(1, 10)
-    return bytes(changed)
-
-
 def test_mutated_requests_are_answered_or_refused_and_never_a_fault(served: Served) -> None:
     seed = random.randrange(2**32)
     print(f"seed {seed}")
@@ -261,48 +247,6 @@ def test_mutated_requests_are_answered_or_refused_and_never_a_fault(served: Serv
     assert served.faults == [], served.faults
     assert not [each for each in details if "Traceback" in each]
     assert refusals <= {"INVALID_ARGUMENT", "NOT_FOUND", "DEADLINE_EXCEEDED"}
-
-
-#: By type; those that are right for most fields are given more often.
-EXTREMES: dict[str, list[Any]] = {
-    "int": [0, 0, 1, 2, 5, 20, -1, 100, 1000, 1001, 2**31 - 1, -(2**31)],
-    "long": [0, 1, 20, SECOND, 3_600 * SECOND, -1, 2**63 - 1, -(2**63)],
-    "float": [0.0, 0.5, 1.0, 600.0, 1e9, -1.0, 1e308, 5e-324, float("inf"), float("nan")],
-    "enum": [0, 1, 2, 3, 9],
-    "bool": [True, False],
-    "text": [
-        "",
-        "motor overload",
-        '"belt slips" severity>=warn -oven site=lodz kind=note',
-        "E-12 0x80070005 10.0.0.7:443 P0420",
-        '"" "unclosed -"" = != >= <= -- - :',
-        "\0\x07\u202e\U0001f527\ufeff" * 20,
-        "since yesterday until tomorrow",
-        "x " * 4_000,
-        "\u00e9" * 8_000,
-        "site=lodz",
-        "severity>=warn",
-        "asset",
-    ],
-}
-
-
-def extreme(kind: Any, random_: random.Random) -> Any:
-    """A message of a type with values at and beyond the bounds."""
-    message = kind()
-    for field in message.DESCRIPTOR.fields:
-        if random_.random() < 0.4:
-            continue
-        if field.message_type is not None:
-            window = extreme(search_pb2.Window, random_)
-            getattr(message, field.name).CopyFrom(window)
-            continue
-        name = {1: "int", 2: "long", 5: "float", 7: "bool", 8: "enum", 9: "text"}[field.cpp_type]
-        if field.name in {"where", "asset_labels"}:
-            getattr(message, field.name).extend(random_.choices(EXTREMES[name], k=2))
-        else:
-            setattr(message, field.name, random_.choice(EXTREMES[name]))
-    return message
 
 
 def test_values_at_and_beyond_every_bound_are_answered_or_refused(served: Served) -> None:

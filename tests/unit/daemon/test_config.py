@@ -46,6 +46,10 @@ def test_each_layer_beats_the_one_below_it_and_says_so(tmp_path: Path) -> None:
         ("[ingest]\nbatch_events = -1", "must be a number of at least 1"),
         ("[data]\ndirectory = '${DEJALOG_UNSET_NAME}'", "environment has no DEJALOG_UNSET_NAME"),
         ("[data\n", "is not TOML"),
+        # These showed tracebacks.
+        ("[data]\ndirectory = " + "[" * 20_000, "file: is nested too deeply"),
+        ("[data]\ndirectory" + ".a" * 5_000 + " = 1", "directory: is nested too deeply"),
+        ("[server]\nsearch_threads = " + "9" * 5_000, "is not TOML: Exceeds the limit"),
     ],
 )
 def test_a_mistake_is_named_with_its_place(tmp_path: Path, text: str, message: str) -> None:

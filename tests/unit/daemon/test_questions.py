@@ -176,7 +176,7 @@ def test_windows_of_a_diff_end_at_the_present() -> None:
     assert asked.before.until_ns == now_ns
     assert now_ns <= asked.after.until_ns <= time.time_ns()
     ahead.since_unix_nano = now_ns + hour_ns // 2
-    with pytest.raises(ServiceError, match="after.since_unix_nano: must be in the past"):
+    with pytest.raises(ServiceError, match=r"after\.since_unix_nano: must be in the past"):
         questions.diff(search_pb2.DiffRequest(before=before, after=ahead))
 
 

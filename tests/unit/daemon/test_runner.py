@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -68,6 +69,21 @@ def test_a_file_is_followed_as_it_grows(tmp_path: Path) -> None:
         with log.open("a") as file:
             file.write("boiler B-1 low water\nboiler B-1 low water\n")
         wait_for(client, '"low water"', 3)
+
+
+def test_files_of_a_group_have_its_labels(tmp_path: Path) -> None:
+    folder = tmp_path / "p101"
+    folder.mkdir()
+    (folder / "plant.log").write_text("boiler B-1 low water\n")
+    other = tmp_path / "other.log"
+    other.write_text("boiler B-2 low water\n")
+    groups = json.dumps([{"files": [str(folder)], "labels": {"asset": "B-1"}}])
+    flags = (f"sources.files={other}", f"sources.groups={groups}")
+    with running(tmp_path, *flags) as (_, address), Client(address) as client:
+        wait_for(client, '"low water" -asset=B-1', 1)
+        wait_for(client, '"low water" asset=B-1', 1)
+        (hit,) = client.search(SearchRequest('"low water" asset=B-1')).result.hits
+        assert hit.occurrences[0].event.text == "boiler B-1 low water"
 
 
 def test_a_second_daemon_on_the_same_data_is_refused_at_once(tmp_path: Path) -> None:

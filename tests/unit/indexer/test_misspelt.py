@@ -9,7 +9,7 @@ import pytest
 from dejalog.indexer.errors import CorruptShardError
 from dejalog.indexer.hit import Misspelling, SearchResult
 from dejalog.indexer.lexical_view import GUESSED_WORDS_MAX, LexicalView
-from dejalog.indexer.misspelt import read_words
+from dejalog.indexer.misspelt import COMMON, read_words
 from dejalog.indexer.patience import ENDLESS, Patience
 from dejalog.indexer.query import parse_text
 from dejalog.indexer.request import Mode, SearchRequest
@@ -98,8 +98,17 @@ def test_a_long_question_and_one_with_much_that_is_unknown_are_read_as_they_stan
 def test_a_part_of_a_name_and_a_stem_can_be_meant(make_index) -> None:
     maker = make_index()
     maker.add("BadUserAccessDenied", "speed controlled")
-    found = maker.searcher().search(SearchRequest("acccess dennied contrrol", limit=1))
-    assert read(found) == {"acccess": "access", "dennied": "denied", "contrrol": "control"}
+    found = maker.searcher().search(SearchRequest("acccess deenied contrrol", limit=1))
+    assert read(found) == {"acccess": "access", "deenied": "denied", "contrrol": "control"}
+
+
+def test_a_word_that_the_model_does_not_have_is_meant_if_it_is_common(make_index) -> None:
+    maker = make_index()
+    for count in range(1, COMMON + 1):
+        maker.add(f"overheating of axis {count}")
+        maker.appender.seal()
+        found = maker.searcher().search(SearchRequest("overheeting axis", limit=1))
+        assert read(found) == ({"overheeting": "overheating"} if count == COMMON else {})
 
 
 def test_the_most_frequent_word_of_all_shards_is_read(make_index) -> None:

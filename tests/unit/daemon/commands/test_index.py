@@ -5,8 +5,10 @@ import json
 import os
 import random
 import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -97,3 +99,88 @@ def test_files_that_cannot_be_read_are_named(tmp_path: Path, capsys) -> None:
 def test_stdin_and_files_do_not_mix(arguments: list[str], tmp_path: Path, capsys) -> None:
     assert main(["index", "--data", str(tmp_path), *arguments]) == 2
     assert "standard input" in capsys.readouterr().err
+
+
+LOG = """2026-11-01 20:00:00 INFO pump running
+2026-11-01 22:40:10 ERROR pump tripped on motor overload E-1034
+"""
+NOTE = {
+    "asset": "P-101",
+    "time": "2026-11-01T22:55:00Z",
+    "text": "pump stops after start",
+    "action": "suction strainer cleaned",
+}
+
+
+def asked(data: Path, capsys, *arguments: str) -> tuple[str, str]:
+    capsys.readouterr()
+    command = ["precedents", "--data", str(data), "--timezone", "UTC", "motor overload"]
+    assert main([*command, *arguments]) == 0
+    out, err = capsys.readouterr()
+    return out, err
+
+
+def test_a_plain_log_with_an_asset_leads_to_the_note_that_followed(tmp_path: Path, capsys) -> None:
+    log, notes = tmp_path / "pump101.log", tmp_path / "notes.jsonl"
+    log.write_text(LOG)
+    notes.write_text(json.dumps(NOTE) + "\n")
+    without, data = tmp_path / "without", tmp_path / "data"
+    assert main(["index", "--data", str(without), str(log), str(notes)]) == 0
+    out, err = asked(without, capsys)
+    assert "pump tripped on motor overload" in out
+    assert "suction strainer cleaned" not in out
+    assert "give it with 'dejalog index PATH --label asset=NAME' (docs/INGEST.md)" in err
+    labels = ["--label", "asset=P-101", "--label", "site=north"]
+    assert main(["index", "--data", str(data), str(log), *labels]) == 0
+    assert main(["index", "--data", str(data), str(notes)]) == 0
+    out, err = asked(data, capsys, "site=north")
+    assert "asset=P-101" in out
+    assert "then, 15 min later: 2026-11-01 22:55" in out
+    assert "action taken: suction strainer cleaned" in out
+    assert "--label" not in err
+
+
+def test_an_event_that_names_its_own_asset_is_right(tmp_path: Path, capsys) -> None:
+    data, log = tmp_path / "data", tmp_path / "a.jsonl"
+    log.write_text('{"msg": "fan on", "machine": "F-7"}\n{"msg": "fan off"}\n')
+    assert main(["index", "--data", str(data), str(log), "--label", "asset=P-101"]) == 0
+    assert main(["search", "--data", str(data), "fan", "-o", "json"]) == 0
+    hits = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    events = {each["text"]: each for hit in hits for each in hit["occurrences"]}
+    assert events["fan on"]["labels"]["asset"] == "F-7"
+    assert events["fan on"]["attributes"]["record.asset"] == "P-101"
+    assert events["fan off"]["labels"]["asset"] == "P-101"
+
+
+def test_standard_input_and_followed_files_have_the_label(tmp_path: Path, capsys) -> None:
+    data, log = tmp_path / "data", tmp_path / "a.log"
+    log.write_text("pump on\n")
+    command = [sys.executable, "-m", "dejalog.daemon", "index", "--data", str(data)]
+    label = ["--label", "asset=P-101"]
+    subprocess.run([*command, "-", *label], input=b"fan on\n", check=True, capture_output=True)
+    follow = subprocess.Popen([*command, str(log), "--follow", *label], stderr=subprocess.PIPE)
+    try:
+        wait_for_events(data, 2, capsys)
+    finally:
+        follow.send_signal(signal.SIGTERM)
+        follow.communicate(timeout=60)
+    assert follow.returncode == 0
+    for word in ("fan", "pump"):
+        query = ["search", "--data", str(data), f"{word} asset=P-101", "-o", "json", "-n", "1"]
+        assert main(query) == 0
+        assert f'"{word} on"' in capsys.readouterr().out
+
+
+def wait_for_events(data: Path, count: int, capsys) -> None:
+    deadline = time.monotonic() + 60
+    while counts(data, capsys)[0] != count:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def test_a_label_that_is_none_is_a_wrong_call_before_anything_is_read(tmp_path, capsys) -> None:
+    data, log = tmp_path / "data", tmp_path / "a.log"
+    log.write_text("pump on\n")
+    assert main(["index", "--data", str(data), str(log), "--label", "P-101"]) == 2
+    assert "--label: P-101: is not NAME=VALUE" in capsys.readouterr().err
+    assert not data.exists()

@@ -112,3 +112,17 @@ def test_nothing_like_it_is_said_so(make_index, capsys) -> None:
 def test_bytes_that_are_no_text_and_endless_numbers_do_no_harm(data) -> None:
     assert run(data, "overload \udcff") == 0
     assert run(data, "7" * 5000) in {0, 1}
+
+
+def test_incidents_without_an_asset_say_how_to_give_one(make_index, capsys) -> None:
+    maker = make_index()
+    for hour in range(3):
+        maker.add(maker.event("motor overload", time_ns=hour * HOUR, labels=(("line", "3"),)))
+    maker.directory.close()
+    data = Path(maker.path)
+    advice = "give it with 'dejalog index PATH --label asset=NAME' (docs/INGEST.md)"
+    assert run(data, "overload") == 0
+    assert capsys.readouterr().err.count(advice) == 1
+    for arguments in (("-o", "json"), ("--notes", "0"), ("--asset-label", "line")):
+        assert run(data, "overload", *arguments) == 0
+        assert "--label" not in capsys.readouterr().err

@@ -289,3 +289,38 @@ def test_a_named_path_that_is_not_utf8_and_cannot_be_read_ends_the_start(tmp_pat
     with pytest.raises(SourceError, match=r"\\xf6\.log: no such file"):
         FileSource([missing], follow=False).start()
     FileSource([missing], follow=True).start()
+
+
+def test_labels_by_path_stay_with_the_content_through_rotation(tmp_path: Path) -> None:
+    """Two files of one folder whose names differ only in a number, so that each looks like a
+    rotated form of the other: a wrong asset would be worse than none."""
+    pumps = {name: tmp_path / f"pump-{name}.log" for name in ("101", "102")}
+    other = tmp_path / "fan.log"
+    for path in (*pumps.values(), other):
+        path.write_bytes(path.name.encode() + b" on\n")
+    rules = [(path, (("asset", name),)) for name, path in pumps.items()]
+    positions: Positions = {}
+
+    def assets() -> dict[bytes, tuple[str, str, str]]:
+        source = FileSource(
+            [*pumps.values(), tmp_path], follow=False, labels=(("site", "x"),), path_labels=rules
+        )
+        found = {}
+        for record in read(source, positions):
+            labels = dict(record.labels)
+            found[record.data] = (labels["file"], labels.get("asset", ""), labels["site"])
+        return found
+
+    assert assets() == {
+        b"pump-101.log on": ("pump-101.log", "101", "x"),
+        b"pump-102.log on": ("pump-102.log", "102", "x"),
+        b"fan.log on": ("fan.log", "", "x"),
+    }
+    with pumps["102"].open("ab") as file:
+        file.write(b"102 off\n")
+    pumps["102"].rename(tmp_path / "pump-102.log.1")
+    pumps["102"].write_bytes(b"102 on again\n")
+    assert assets() == {
+        b"102 off": ("pump-102.log", "102", "x"),
+        b"102 on again": ("pump-102.log", "102", "x"),
+    }
