@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 import threading
@@ -135,17 +136,29 @@ def _committed(
 
 
 class _stopped_by_signals:  # noqa: N801 - used as a with statement's verb
-    """Ends the pipeline after what it has read, instead of in the middle."""
+    """Ends the pipeline after what it has read; a second signal ends the process where it is.
+
+    What was read may be thousands of new patterns, which take a while to encode. Nothing that is
+    stored suffers from the second signal, no more than from `kill -9`.
+    """
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
+        self._is_stopping = False
         self._before: dict[int, object] = {}
 
     def __enter__(self) -> None:
         if threading.current_thread() is not threading.main_thread():
             return
         for number in (signal.SIGINT, signal.SIGTERM):
-            self._before[number] = signal.signal(number, lambda *_: self._pipeline.stop())
+            self._before[number] = signal.signal(number, self._heard)
+
+    def _heard(self, number: int, _: object) -> None:
+        if self._is_stopping:
+            os._exit(128 + number)
+        self._is_stopping = True
+        self._pipeline.stop()
+        sys.stderr.write("\ndejalog: storing what was read; once more ends it now\n")
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():

@@ -17,6 +17,8 @@ from fnmatch import fnmatch
 from dejalog.daemon.sources.identity import rotation_stem
 from dejalog.daemon.sources.printable import printable
 from dejalog.daemon.sources.source import Skipped
+from dejalog.indexer.store.folders import SHARDS_NAME
+from dejalog.indexer.store.manifest import MANIFEST_NAME
 
 #: Compressed forms that cannot be read here; to be unpacked first.
 COMPRESSED_SUFFIXES = (
@@ -49,6 +51,10 @@ BINARY_MAGICS = (
     b"SQLite format 3\0", b"LPKSHHRH", b"PAR1", b"Obj\x01", b"\xd4\xc3\xb2\xa1", b"\n\r\r\n",
     b"\x89PNG\r\n", b"\xff\xd8\xff", b"GIF8", b"%PDF-",
 )  # fmt: skip
+
+
+#: A folder with these holds an index: what it is made of are no logs, and reading it adds to it.
+INDEX_NAMES = frozenset({MANIFEST_NAME, SHARDS_NAME})
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +135,9 @@ def _walk(
         names = sorted(os.listdir(path))
     except OSError as error:
         _add_error(listing, path, error, is_named=is_named)
+        return
+    if set(names) >= INDEX_NAMES:
+        listing.skipped.append(_skip(path, "an index of dejalog"))
         return
     for name in names:
         if name.startswith("."):

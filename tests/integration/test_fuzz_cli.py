@@ -51,7 +51,8 @@ def started(world: World, *arguments: str, **options: object) -> subprocess.Pope
     given = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     home = str(world.folder.with_name("home"))
     settings = {"cwd": world.folder, "env": environment(home), **given, **options}
-    return subprocess.Popen([*COMMAND, *arguments], **settings)  # type: ignore[call-overload,no-any-return]
+    process: subprocess.Popen[bytes] = subprocess.Popen([*COMMAND, *arguments], **settings)
+    return process
 
 
 def ran(world: World, *arguments: str, **options: object) -> tuple[int, str, str]:

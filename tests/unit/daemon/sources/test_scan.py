@@ -137,3 +137,18 @@ def test_binary_files_are_known_by_their_first_bytes() -> None:
     assert refusal_by_head(b"\0\0\0\0pump stopped") == ""
     assert refusal_by_head(b"MZ-101 stopped") == ""
     assert refusal_by_head(b"") == ""
+
+
+def test_an_index_among_the_logs_is_not_read(tmp_path: Path) -> None:
+    """`dejalog index --data ./data .` took in the index's own files, with --follow for ever."""
+    (tmp_path / "plant.log").write_text("pump on\n")
+    (tmp_path / "data" / "shards").mkdir(parents=True)
+    (tmp_path / "data" / "manifest.json").write_text("{}")
+    (tmp_path / "shards").mkdir()
+    (tmp_path / "shards" / "a.log").write_text("no manifest beside it\n")
+    listing = scan([str(tmp_path)])
+    names = sorted(Path(found.path).name for found in listing.found.values())
+    assert names == ["a.log", "plant.log"]
+    assert [(Path(s.path).name, s.reason) for s in listing.skipped] == [
+        ("data", "an index of dejalog")
+    ]
