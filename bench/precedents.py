@@ -41,13 +41,13 @@ from dejalog.daemon.engine import open_decoder, open_searcher, open_writable
 from dejalog.daemon.lexical_worker import LexicalWorker
 from dejalog.daemon.pipeline import Pipeline
 from dejalog.daemon.sources.files import FileSource
-from dejalog.indexer.course import Stretch, read_course
-from dejalog.indexer.incidents import Rules
+from dejalog.indexer.incidents.course import Stretch, read_course
+from dejalog.indexer.incidents.grouping import Rules
+from dejalog.indexer.incidents.timeline import Timeline
 from dejalog.indexer.pasted import as_pasted
 from dejalog.indexer.precedents import find_precedents
 from dejalog.indexer.request import PrecedentsRequest, SearchRequest
 from dejalog.indexer.search import Searcher
-from dejalog.indexer.timeline import Timeline
 
 SECOND_NS = 1_000_000_000
 #: How long after an injection the testbed's logs go on.

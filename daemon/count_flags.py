@@ -16,7 +16,7 @@ from dejalog.daemon.question_flags import LIMIT_MAX, Number, Seconds, elapsed
 from dejalog.daemon.remote import add_server_flags
 from dejalog.daemon.terminal import open_console
 from dejalog.indexer.answer import Coverage
-from dejalog.indexer.buckets import BUCKETS_MAX
+from dejalog.indexer.counts.buckets import BUCKETS_MAX
 from dejalog.indexer.filter import Condition
 from dejalog.indexer.query import parse_filter_text
 

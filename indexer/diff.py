@@ -1,7 +1,7 @@
 """Which patterns appeared, vanished or changed their rate between two windows.
 
-The windows may differ in length; `rates.py` is the test. A pattern with too few events for any
-change of it to be told from chance is not compared.
+The windows may differ in length; `counts/rates.py` is the test. A pattern with too few events for
+any change of it to be told from chance is not compared.
 """
 
 from __future__ import annotations
@@ -15,19 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dejalog.indexer.answer import Change, DiffResult, PatternChange
-from dejalog.indexer.errors import QueryError
-from dejalog.indexer.filter import TimeRange
-from dejalog.indexer.first_seen import first_seen
-from dejalog.indexer.opened import OpenShards
-from dejalog.indexer.patience import ENDLESS, Patience
-from dejalog.indexer.pattern_tally import (
+from dejalog.indexer.counts.first_seen import first_seen
+from dejalog.indexer.counts.pattern_tally import (
     NOT_YET_NS,
     ChosenPatterns,
     MergedPatterns,
     merge_patterns,
     read_texts,
 )
-from dejalog.indexer.rates import (
+from dejalog.indexer.counts.rates import (
     BinCounts,
     WindowPair,
     can_differ,
@@ -35,8 +31,12 @@ from dejalog.indexer.rates import (
     dispersions,
     p_values,
 )
+from dejalog.indexer.counts.tally import CountedShard, Parts, Question, answer_question
+from dejalog.indexer.errors import QueryError
+from dejalog.indexer.filter import TimeRange
+from dejalog.indexer.opened import OpenShards
+from dejalog.indexer.patience import ENDLESS, Patience
 from dejalog.indexer.request import DiffRequest, Window
-from dejalog.indexer.tally import CountedShard, Parts, Question, answer_question
 
 #: Up to so many keys, a counter for each is faster than sorting, and 8 MB.
 _DENSE_KEYS_MAX: Final = 1 << 20

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dejalog.indexer.answer import HistogramResult, Series
-from dejalog.indexer.buckets import Buckets, check_count, divide_range
+from dejalog.indexer.counts.buckets import Buckets, check_count, divide_range
+from dejalog.indexer.counts.tally import Chunk, CountedShard, Part, Parts, Question, answer_question
 from dejalog.indexer.errors import QueryError
 from dejalog.indexer.event import Kind
 from dejalog.indexer.filter import TimeRange
@@ -24,7 +25,6 @@ from dejalog.indexer.patience import ENDLESS, Patience
 from dejalog.indexer.request import HistogramRequest
 from dejalog.indexer.search import label_names
 from dejalog.indexer.store.view import ShardArrays
-from dejalog.indexer.tally import Chunk, CountedShard, Part, Parts, Question, answer_question
 
 #: Series on their own; more cannot be told apart.
 VALUES_MAX: Final = 100

@@ -11,13 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dejalog.indexer.answer import PatternsResult, PatternSummary
-from dejalog.indexer.buckets import Buckets, check_count, divide_range
-from dejalog.indexer.errors import QueryError
-from dejalog.indexer.filter import TimeRange
-from dejalog.indexer.first_seen import first_seen, seen_before
-from dejalog.indexer.opened import OpenShards
-from dejalog.indexer.patience import ENDLESS, Patience
-from dejalog.indexer.pattern_tally import (
+from dejalog.indexer.counts.buckets import Buckets, check_count, divide_range
+from dejalog.indexer.counts.first_seen import first_seen, seen_before
+from dejalog.indexer.counts.pattern_tally import (
     NOT_YET_NS,
     ChosenPatterns,
     MergedPatterns,
@@ -27,9 +23,13 @@ from dejalog.indexer.pattern_tally import (
     read_texts,
     tally_patterns,
 )
+from dejalog.indexer.counts.tally import Parts, Question, answer_question
+from dejalog.indexer.errors import QueryError
+from dejalog.indexer.filter import TimeRange
+from dejalog.indexer.opened import OpenShards
+from dejalog.indexer.patience import ENDLESS, Patience
 from dejalog.indexer.request import PatternOrder, PatternsRequest
 from dejalog.indexer.store.view import NEVER_NS
-from dejalog.indexer.tally import Parts, Question, answer_question
 
 
 def list_patterns(

@@ -2,11 +2,12 @@
 
 1. The question is taken apart into lines (one, unless log lines were pasted), and each is searched.
 2. All events of the hits' patterns are looked up in the columns, and grouped into incidents by
-   asset and time (`incidents.py`); no text is read for it.
+   asset and time (`incidents/grouping.py`); no text is read for it.
 3. The incident that holds the event asked about, or the one that a line with a time in it was
    pasted from, is left out: it is no precedent of its own.
-4. The best incidents get their hits' events, their course (`course.py`) and the notes that followed
-   on the same asset. A note that an incident before it shows already is no incident again.
+4. The best incidents get their hits' events, their course (`incidents/course.py`) and the notes
+   that followed on the same asset. A note that an incident before it shows already is no incident
+   again.
 """
 
 from __future__ import annotations
@@ -18,13 +19,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from dejalog.indexer.aftermath import Aftermath
 from dejalog.indexer.answer import Coverage, FollowingNote, Precedent, PrecedentsResult
 from dejalog.indexer.encode import EncodedQuery
 from dejalog.indexer.errors import CorruptShardError, QueryError
 from dejalog.indexer.event import Kind
 from dejalog.indexer.hit import Hit, Occurrence, SearchResult
-from dejalog.indexer.incidents import (
+from dejalog.indexer.incidents.aftermath import Aftermath
+from dejalog.indexer.incidents.grouping import (
     DEFAULT_RULES,
     HitEvents,
     Rules,
@@ -33,18 +34,18 @@ from dejalog.indexer.incidents import (
     group,
     weighty,
 )
+from dejalog.indexer.incidents.retell import Found, Retelling
+from dejalog.indexer.incidents.surprise import count_cells, places_of, surprises
+from dejalog.indexer.incidents.timeline import Timeline
 from dejalog.indexer.mask import PLACEHOLDER
 from dejalog.indexer.opened import Held
 from dejalog.indexer.pasted import as_pasted, has_time, split_lines, without_times
 from dejalog.indexer.patience import ENDLESS, Patience
 from dejalog.indexer.query import Query, parse_text
 from dejalog.indexer.request import Mode, PrecedentsRequest, SearchRequest
-from dejalog.indexer.retell import Found, Retelling
 from dejalog.indexer.search import Searcher, label_names
 from dejalog.indexer.similar import read_event
 from dejalog.indexer.store.folders import SHARDS_NAME
-from dejalog.indexer.surprise import count_cells, places_of, surprises
-from dejalog.indexer.timeline import Timeline
 
 #: Patterns that a line of the question is looked for in. What is worth a tenth of the best is never
 #: farther back (docs/PRECEDENTS.md).

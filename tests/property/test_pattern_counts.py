@@ -14,11 +14,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dejalog.indexer import diff, pattern_tally, tally
+from dejalog.indexer import diff
 from dejalog.indexer.answer import Coverage
 from dejalog.indexer.append import Appender, Batch, PreparedEvent
 from dejalog.indexer.catch_up import catch_up, lexical_folder
 from dejalog.indexer.compact import CompactRules, compact_directory
+from dejalog.indexer.counts import pattern_tally, tally
 from dejalog.indexer.encode import Encoded, Encoder
 from dejalog.indexer.event import Event, Kind, TimeOrigin
 from dejalog.indexer.filter import Condition

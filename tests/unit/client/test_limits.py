@@ -6,7 +6,9 @@ from dejalog.client import limits
 from dejalog.daemon import question_flags
 from dejalog.daemon.commands import context, search
 from dejalog.daemon.cutting import RESPONSE_BYTES_MAX
-from dejalog.indexer import buckets, histogram, precedents, retell
+from dejalog.indexer import histogram, precedents
+from dejalog.indexer.counts import buckets
+from dejalog.indexer.incidents import retell
 from dejalog.indexer.query import TEXT_CHARACTERS_MAX
 
 #: What a count takes below 2**35.

@@ -151,7 +151,7 @@ def test_damage_that_shows_late_costs_one_shard_only(
         return whole(snapshot, *given)
 
     monkeypatch.setattr(Snapshot, step, read)
-    monkeypatch.setattr("dejalog.indexer.pattern_tally._WALKED_PER_LOOKUP", 1)
+    monkeypatch.setattr("dejalog.indexer.counts.pattern_tally._WALKED_PER_LOOKUP", 1)
     result = list_patterns(opened(index), PatternsRequest())
     assert counts(result) == {"pump 1 tripped": 4, "door open": 2, "fan stopped": 2}
     assert result.coverage.damaged_shards == ("000003: checksum does not fit the payload",)

@@ -3,10 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dejalog.indexer import pattern_tally
 from dejalog.indexer.append import ShardLimits
-from dejalog.indexer.opened import OpenShards
-from dejalog.indexer.pattern_tally import (
+from dejalog.indexer.counts import pattern_tally
+from dejalog.indexer.counts.pattern_tally import (
     ChosenPatterns,
     merge_patterns,
     names_of,
@@ -14,8 +13,9 @@ from dejalog.indexer.pattern_tally import (
     read_texts,
     tally_patterns,
 )
+from dejalog.indexer.counts.tally import CountedShard, Part
+from dejalog.indexer.opened import OpenShards
 from dejalog.indexer.store.layout import digest
-from dejalog.indexer.tally import CountedShard, Part
 
 LETTERS = "abcdefgh"
 

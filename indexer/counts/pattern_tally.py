@@ -14,13 +14,13 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from dejalog.indexer.counts.tally import CountedShard, Part, Tally
 from dejalog.indexer.hit import Occurrence
 from dejalog.indexer.opened import HeldShard
 from dejalog.indexer.store.events import EventReader
 from dejalog.indexer.store.layout import digest
 from dejalog.indexer.store.transaction import Snapshot
 from dejalog.indexer.store.view import NEVER_NS, ShardArrays
-from dejalog.indexer.tally import CountedShard, Part, Tally
 
 #: The time of the oldest event of a pattern that has none.
 NOT_YET_NS: Final = np.iinfo(np.int64).max

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dejalog.indexer.buckets import BUCKETS_MAX, check_count, divide_range
+from dejalog.indexer.counts.buckets import BUCKETS_MAX, check_count, divide_range
 from dejalog.indexer.errors import QueryError
 from dejalog.indexer.filter import TimeRange
 

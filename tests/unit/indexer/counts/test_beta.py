@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import special
 
-from dejalog.indexer.beta import incomplete_beta
+from dejalog.indexer.counts.beta import incomplete_beta
 
 
 def test_whole_numbers_give_exact_binomial_tails() -> None:

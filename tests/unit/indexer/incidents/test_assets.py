@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dejalog.indexer.assets import Asset, AssetNumbers
+from dejalog.indexer.incidents.assets import Asset, AssetNumbers
 
 
 def test_the_first_label_that_an_event_has_names_its_asset() -> None:

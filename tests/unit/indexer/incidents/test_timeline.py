@@ -6,9 +6,9 @@ import pytest
 from dejalog.indexer.compact import CompactRules, compact_directory
 from dejalog.indexer.event import Kind
 from dejalog.indexer.filter import Condition
+from dejalog.indexer.incidents.timeline import Timeline
 from dejalog.indexer.query import parse_text
 from dejalog.indexer.retain import delete_events
-from dejalog.indexer.timeline import Timeline
 
 SECOND = 10**9
 

@@ -23,7 +23,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from dejalog.indexer.beta import incomplete_beta
+from dejalog.indexer.counts.beta import incomplete_beta
 from dejalog.indexer.request import Window
 
 #: Bins of the shorter window. On quiet halves of the Nezha logs (bench/patterns.py) 64 with the

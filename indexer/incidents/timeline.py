@@ -11,18 +11,18 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from dejalog.indexer.assets import Asset, AssetNumbers
 from dejalog.indexer.counting import counted_events
 from dejalog.indexer.errors import CorruptShardError
 from dejalog.indexer.event import Kind
 from dejalog.indexer.hit import Occurrence
-from dejalog.indexer.incidents import HitEvents
+from dejalog.indexer.incidents.assets import Asset, AssetNumbers
+from dejalog.indexer.incidents.grouping import HitEvents
+from dejalog.indexer.incidents.surprise import Cells, count_cells
 from dejalog.indexer.opened import Held, HeldShard
 from dejalog.indexer.query import Query
 from dejalog.indexer.store.events import EventReader
 from dejalog.indexer.store.layout import digest
 from dejalog.indexer.store.view import ShardArrays
-from dejalog.indexer.surprise import Cells, count_cells
 
 
 class Part:

@@ -8,15 +8,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from dejalog.indexer.aftermath import Aftermath, Span
 from dejalog.indexer.answer import FollowingNote, Precedent
-from dejalog.indexer.course import Stretch, read_course
 from dejalog.indexer.event import TimeOrigin
 from dejalog.indexer.hit import Hit
-from dejalog.indexer.incidents import HitEvents, Incidents
+from dejalog.indexer.incidents.aftermath import Aftermath, Span
+from dejalog.indexer.incidents.course import Stretch, read_course
+from dejalog.indexer.incidents.grouping import HitEvents, Incidents
+from dejalog.indexer.incidents.timeline import Timeline
 from dejalog.indexer.patience import Patience
 from dejalog.indexer.request import PrecedentsRequest
-from dejalog.indexer.timeline import Timeline
 
 #: Hits of one incident: the best ones tell what matched, and an incident may have all of them.
 HITS_SHOWN = 10

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from dejalog.indexer.counts.pattern_tally import NOT_YET_NS, numbers_of
+from dejalog.indexer.counts.tally import CountedShard
 from dejalog.indexer.opened import HeldShard
-from dejalog.indexer.pattern_tally import NOT_YET_NS, numbers_of
 from dejalog.indexer.store.view import NEVER_NS, ShardArrays
-from dejalog.indexer.tally import CountedShard
 
 
 def first_seen(

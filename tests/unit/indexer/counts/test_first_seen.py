@@ -5,10 +5,10 @@ import pytest
 
 from dejalog.indexer.append import ShardLimits
 from dejalog.indexer.compact import CompactRules, compact_directory
+from dejalog.indexer.counts.first_seen import first_seen, seen_before
+from dejalog.indexer.counts.pattern_tally import NOT_YET_NS
 from dejalog.indexer.filter import Condition
-from dejalog.indexer.first_seen import first_seen, seen_before
 from dejalog.indexer.opened import OpenShards
-from dejalog.indexer.pattern_tally import NOT_YET_NS
 from dejalog.indexer.retain import delete_events
 from dejalog.indexer.store.layout import digest
 

@@ -3,14 +3,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dejalog.indexer.aftermath import Aftermath
 from dejalog.indexer.event import Kind, TimeOrigin
 from dejalog.indexer.hit import Hit, Scores
-from dejalog.indexer.incidents import DEFAULT_RULES, describe, group
+from dejalog.indexer.incidents.aftermath import Aftermath
+from dejalog.indexer.incidents.grouping import DEFAULT_RULES, describe, group
+from dejalog.indexer.incidents.retell import HITS_SHOWN, Found, Retelling
+from dejalog.indexer.incidents.timeline import Timeline
 from dejalog.indexer.patience import ENDLESS, Patience
 from dejalog.indexer.request import PrecedentsRequest
-from dejalog.indexer.retell import HITS_SHOWN, Found, Retelling
-from dejalog.indexer.timeline import Timeline
 
 MINUTE = 60 * 10**9
 PUMP = (("asset", "P-101"),)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dejalog.indexer.surprise import (
+from dejalog.indexer.incidents.surprise import (
     PRIOR_CELLS,
     count_cells,
     places_of,

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from dejalog.indexer.aftermath import Aftermath, Span
 from dejalog.indexer.event import Kind
 from dejalog.indexer.filter import Condition
+from dejalog.indexer.incidents.aftermath import Aftermath, Span
+from dejalog.indexer.incidents.timeline import Timeline
 from dejalog.indexer.retain import delete_events
-from dejalog.indexer.timeline import Timeline
 
 HOUR = 3_600 * 10**9
 DAY = 24 * HOUR

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from dejalog.indexer.answer import FollowingNote
 from dejalog.indexer.encode import EncodedQuery
+from dejalog.indexer.incidents.timeline import Part, Timeline
 from dejalog.indexer.score import Scorer, SearchRules, open_scorer
-from dejalog.indexer.timeline import Part, Timeline
 
 #: Notes of one incident that are compared with the question, the nearest in time.
 NOTES_MAX = 256

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 from dejalog.indexer.compact import CompactRules, compact_directory
-from dejalog.indexer.course import NEW_BITS_MIN, UNUSUAL_BITS_MIN, Stretch, read_course
 from dejalog.indexer.event import Kind
-from dejalog.indexer.timeline import Timeline
+from dejalog.indexer.incidents.course import NEW_BITS_MIN, UNUSUAL_BITS_MIN, Stretch, read_course
+from dejalog.indexer.incidents.timeline import Timeline
 
 SECOND = 10**9
 LABELS = (("asset", "P-101"),)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dejalog.indexer.incidents import (
+from dejalog.indexer.incidents.grouping import (
     DEFAULT_RULES,
     POSSIBLE_BITS_MIN,
     HitEvents,

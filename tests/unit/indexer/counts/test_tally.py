@@ -5,13 +5,13 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from dejalog.indexer import tally
 from dejalog.indexer.append import ShardLimits
+from dejalog.indexer.counts import tally
+from dejalog.indexer.counts.tally import CountedShard, Parts, Question, answer_question
 from dejalog.indexer.errors import CorruptShardError, QueryError
 from dejalog.indexer.filter import TimeRange
 from dejalog.indexer.opened import OpenShards
 from dejalog.indexer.patience import ENDLESS
-from dejalog.indexer.tally import CountedShard, Parts, Question, answer_question
 
 EVERYTHING = Question("", (), TimeRange(None, None))
 

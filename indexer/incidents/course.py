@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dejalog.indexer.answer import CourseStep
+from dejalog.indexer.incidents.surprise import unusual_bits
+from dejalog.indexer.incidents.timeline import Part, Timeline
 from dejalog.indexer.store.layout import digest
-from dejalog.indexer.surprise import unusual_bits
-from dejalog.indexer.timeline import Part, Timeline
 
 #: One in sixteen: what is less surprising comes and goes by itself.
 UNUSUAL_BITS_MIN = 4.0

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from dejalog.indexer import rates
-from dejalog.indexer.rates import (
+from dejalog.indexer.counts import rates
+from dejalog.indexer.counts.rates import (
     BINS,
     LENGTHS,
     BinCounts,

@@ -1,0 +1,1 @@
+"""What precedents are made of: who had what when, what surprises, what followed."""
