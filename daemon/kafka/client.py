@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 import time
 from collections.abc import Coroutine, Mapping, Sequence
@@ -27,6 +28,9 @@ from dejalog.daemon.kafka.settings import KafkaSettings
 from dejalog.daemon.kafka.source import KafkaSource
 from dejalog.daemon.kafka.starts import Known
 from dejalog.indexer.errors import SourceError
+
+#: Heard like aiokafka's own (notices.py).
+_LOGGER = logging.getLogger("aiokafka.dejalog")
 
 #: Between two looks at a broker that is not there, and at a worker that runs.
 _PAUSE_S = 1.0
@@ -53,7 +57,11 @@ _CLOSED_HINT = "; if it wants TLS or a certificate of its clients, see kafka.tls
 def new_consumer(
     settings: KafkaSettings, *, rebalance_timeout_s: float
 ) -> aiokafka.AIOKafkaConsumer:
-    """Makes a consumer, not started, on the loop that runs; raises ConfigError."""
+    """Makes a consumer, not started, on the loop that runs; raises ConfigError.
+
+    The loop then has `hear_abandoned`, too.
+    """
+    asyncio.get_running_loop().set_exception_handler(hear_abandoned)
     session_ms = int(settings.session_timeout_s * 1000)
     return aiokafka.AIOKafkaConsumer(
         bootstrap_servers=list(settings.bootstrap_servers),
@@ -78,6 +86,19 @@ def new_consumer(
         rebalance_timeout_ms=int(rebalance_timeout_s * 1000),
         **security_arguments(settings),
     )
+
+
+def hear_abandoned(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Makes one line of what a commit ended with that nobody waits for any more.
+
+    aiokafka shields its requests: one outlives the stop that cancelled it, and asyncio would show
+    its error as a traceback.
+    """
+    error = context.get("exception")
+    if isinstance(error, KafkaError):
+        _LOGGER.warning("%s, as the worker no longer waited: %s", type(error).__name__, error)
+    else:
+        loop.default_exception_handler(context)
 
 
 def positions(consumer: aiokafka.AIOKafkaConsumer) -> dict[TopicPartition, int]:

@@ -116,8 +116,9 @@ def test_fifty_cancelled_questions_leave_the_pool_free_at_once():
             call.cancel()
         await asyncio.gather(*waiting)
         await until(lambda: served.server._pool.taken == 0)
-        # Two had begun and were stopped; those that waited never began.
-        assert (answers.begun, answers.stopped) == (2, 2)
+        # A thread that is free again may begin one whose cancellation is still on its way. Whatever
+        # began was stopped, and the others never began.
+        assert answers.begun == answers.stopped < 50
         answers.gate.set()
         assert (await stub.Search(QUESTION, timeout=50)).events_total == 1
 

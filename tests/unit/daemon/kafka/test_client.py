@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 
 import pytest
+from aiokafka.errors import UnknownTopicOrPartitionError
 
 from dejalog.daemon.kafka.client import InstanceCheck, new_consumer, positions
 from dejalog.daemon.kafka.settings import KafkaSettings
@@ -44,3 +46,31 @@ def test_rare_expulsions_are_of_no_interest() -> None:
     instance = InstanceCheck("gateway-1")
     for now_s in (0.0, 30.0, 61.0, 92.0, 200.0):
         instance.note_expulsion(now_s)
+
+
+def test_what_becomes_of_an_abandoned_request_is_one_line_and_no_traceback(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A worker that was stopped while it committed to a deleted topic showed a traceback."""
+
+    async def refused(error: Exception) -> None:
+        raise error
+
+    async def abandon(error: Exception) -> None:
+        consumer = new_consumer(
+            KafkaSettings(bootstrap_servers=("127.0.0.1:1",)), rebalance_timeout_s=60
+        )
+        task = asyncio.create_task(refused(error))
+        await asyncio.sleep(0)
+        del task
+        gc.collect()
+        await consumer.stop()
+
+    asyncio.run(abandon(UnknownTopicOrPartitionError()))
+    (record,) = [each for each in caplog.records if each.name.startswith("aiokafka.dejalog")]
+    assert "UnknownTopicOrPartitionError, as the worker no longer waited" in record.getMessage()
+    assert record.exc_info is None
+    # What is not the broker's stays what it is.
+    caplog.clear()
+    asyncio.run(abandon(ValueError("ours")))
+    assert any(each.name == "asyncio" and each.exc_info for each in caplog.records)
