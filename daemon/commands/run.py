@@ -7,6 +7,7 @@ import sys
 
 from dejalog.daemon.config import Settings
 from dejalog.daemon.engine import data_path
+from dejalog.daemon.excerpt import visible_line
 from dejalog.daemon.flags import load_settings
 from dejalog.daemon.runner import SOURCES, Parts, run_daemon
 from dejalog.daemon.server import Server
@@ -45,7 +46,8 @@ def serve(settings: Settings, parts: Parts) -> int:
         if server.otlp_address:
             addresses.append(f"OTLP on {server.otlp_address}")
         listening = ", ".join(addresses) or "no listener"
-        sys.stderr.write(f"dejalog: ready, {listening}, data in {data_path(settings)}\n")
+        folder = visible_line(str(data_path(settings)))
+        sys.stderr.write(f"dejalog: ready, {listening}, data in {folder}\n")
         sys.stderr.flush()
 
     run_daemon(settings, parts, on_ready=ready)
