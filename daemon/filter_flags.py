@@ -60,6 +60,11 @@ def add_filter_flags(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--until", metavar="TIME", help="before this time; of a whole day, to the end of that day"
     )
+    add_label_flags(group)
+
+
+def add_label_flags(group: argparse._ArgumentGroup) -> None:
+    """Adds the flags that do not depend on how times are given."""
     group.add_argument(
         "-l",
         "--where",

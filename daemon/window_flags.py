@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
+from dejalog.daemon.filter_flags import add_label_flags
 from dejalog.daemon.human_time import format_time, parse_time
 from dejalog.indexer.errors import QueryError
 from dejalog.indexer.request import Window
@@ -39,18 +40,7 @@ def add_window_flags(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--after", metavar="C..D", help="likewise; 'today 06:00..' ends now")
     group.add_argument("--at", metavar="TIME", help="instead of both: compare what lies before ...")
     group.add_argument("--for", dest="length", metavar="30m", help="... and after it, so long")
-    group.add_argument(
-        "-l",
-        "--where",
-        action="append",
-        default=[],
-        metavar="LABEL=VALUE",
-        help="label=value, label!=value or severity>=warn; may be repeated, all must hold",
-    )
-    group.add_argument("--kind", choices=["log", "note"], help="only log lines, or only notes")
-    group.add_argument(
-        "--timezone", metavar="ZONE", help="zone of times given and shown (default: this system's)"
-    )
+    add_label_flags(group)
     # The windows are the times; what reads filters finds none besides.
     parser.set_defaults(since=None, until=None)
 
